@@ -1,0 +1,50 @@
+# `make serve` and `make test` set up everything they need in .venv by themselves.
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+MODELS ?= models
+MODEL ?= efficientnet-lite0
+PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: serve test lint format lock clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+serve: .venv/serve ## publish $(MODEL) with ImageNet weights if it is not there yet, then serve it on $(HOST):$(PORT)
+	.venv/bin/keras-archs export $(MODEL) --weights imagenet --repository $(MODELS) --if-missing
+	.venv/bin/keras-archs serve --repository $(MODELS) --host $(HOST) --port $(PORT) --preload $(MODEL)
+
+test: .venv/dev ## run the tests
+	.venv/bin/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/dev ## run ruff and mypy
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: .venv/dev ## let ruff mend what it can
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+lock: .venv/dev ## resolve every dependency anew into constraints.txt
+	.venv/bin/uv pip compile --quiet --universal --all-extras --upgrade --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
+
+clean: ## remove the environment and caches; published models stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "keras-archs needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.11" >&2; exit 2; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+
+.venv/serve: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing keras-archs into .venv (some minutes the first time)"
+	$(PIP_INSTALL) '.[serve,imagenet]'
+	@touch $@
+
+.venv/dev: .venv/serve
+	$(PIP_INSTALL) '.[dev]'
+	@touch $@
