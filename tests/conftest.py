@@ -1,0 +1,80 @@
+"""Fixtures that several parts share: photographs, and repositories with real and with tiny models."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+PHOTOGRAPHS = ("coffee", "chelsea", "camera")
+
+
+def encode(image: NDArray[np.uint8], format: str = "JPEG") -> bytes:
+    """An encoded image; JPEG with the quality of a camera."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format, **({"quality": 92} if format == "JPEG" else {}))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def photographs() -> dict[str, bytes]:
+    """Real photographs as JPEG: an espresso, a cat, and a photographer with a tripod (greyscale)."""
+    return {name: encode(getattr(data, name)()) for name in PHOTOGRAPHS}
+
+
+@pytest.fixture(scope="session")
+def lite0_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with efficientnet-lite0 and its ImageNet weights as version 1. Shared: do not change it."""
+    import keras_archs
+
+    repository = tmp_path_factory.mktemp("lite0") / "models"
+    model = keras_archs.create_model("efficientnet-lite0", weights="imagenet")
+    keras_archs.export_model(model, repository, name="efficientnet-lite0")
+    return repository
+
+
+@pytest.fixture(scope="session")
+def constant_classifier(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, int], Path]:
+    """Publishes `tiny` into a repository: three classes, of which version N always finds class N % 3 the likeliest."""
+    import keras
+
+    import keras_archs
+
+    made = tmp_path_factory.mktemp("tiny") / "models"
+    preprocessing = keras_archs.Preprocessing(size=(32, 32), mean=(0, 0, 0), std=(255, 255, 255))
+
+    def export(version: int) -> Path:
+        inputs = keras.Input((32, 32, 3))
+        pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+        head = keras.layers.Dense(3, activation="softmax", kernel_initializer="zeros")
+        model = keras.Model(inputs, head(pooled))
+        head.bias.assign(5 * np.eye(3)[version % 3])
+        return keras_archs.export_model(
+            model,
+            made,
+            name="tiny",
+            version=version,
+            preprocessing=preprocessing,
+            labels=["zero", "one", "two"],
+            trained_on="nothing: its answer is built in",
+        ).path
+
+    def publish(repository: Path, version: int) -> Path:
+        source = made / "tiny" / str(version)
+        if not source.exists():
+            export(version)
+        target = repository / "tiny" / str(version)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        incoming = target.with_name(f".incoming-{version}")
+        shutil.copytree(source, incoming)
+        incoming.rename(target)
+        return target
+
+    return publish

@@ -1,0 +1,316 @@
+"""What export_model promises: an equal SavedModel in TensorFlow Serving's layout, published whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+import keras_archs
+from keras_archs import artifact
+from keras_archs.artifact import ArtifactError
+from keras_archs.preprocessing import Preprocessing, load_image
+
+SMALL = Preprocessing(size=(32, 48), mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0), interpolation="bilinear")
+
+
+def small_model(classes: int = 4, activation: str | None = "softmax") -> keras.Model:
+    """A model of two layers whose classes differ enough for a comparison to mean something."""
+    keras.utils.set_random_seed(7)
+    inputs = keras.Input((32, 48, 3))
+    x = keras.layers.Conv2D(8, 3, activation="swish")(inputs)
+    x = keras.layers.BatchNormalization(moving_mean_initializer="random_normal")(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = keras.layers.Dense(
+        classes, activation=activation, kernel_initializer=keras.initializers.RandomNormal(0, 3)
+    )(x)
+    return keras.Model(inputs, outputs)
+
+
+def export(repository: Path, model: keras.Model | None = None, **arguments: Any) -> keras_archs.export.ExportedModel:
+    given: dict[str, Any] = {"name": "small", "preprocessing": SMALL, "trained_on": "noise"} | arguments
+    return keras_archs.export_model(model or small_model(), repository, **given)
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray[Any, np.dtype[np.uint8]]:
+    noise = np.random.default_rng(1).integers(0, 256, (5, 32, 48, 3))
+    return (noise * np.linspace(0.1, 1, 5)[:, None, None, None]).astype(np.uint8)  # means differ, so answers do
+
+
+def signatures(path: Path) -> Any:
+    loaded = tf.saved_model.load(str(path))
+    return loaded, loaded.signatures  # the signatures do not keep the model alive
+
+
+def test_probabilities_and_features_equal_the_keras_models(tmp_path: Path, images: Any) -> None:
+    model = small_model()
+    _, exported = signatures(export(tmp_path, model).path)
+    normalised = SMALL.normalize(images)
+    expected = model.predict(normalised, verbose=0)
+    assert expected.std(axis=0).max() > 0.01
+    found = exported["serving_default"](images=tf.constant(images))["probabilities"].numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    features = exported["features"](images=tf.constant(images))["features"].numpy()
+    pooled = keras.Model(model.inputs, model.layers[-2].output).predict(normalised, verbose=0)
+    np.testing.assert_allclose(features, pooled, atol=1e-4)
+
+
+def test_logits_become_probabilities(tmp_path: Path, images: Any) -> None:
+    _, exported = signatures(export(tmp_path, small_model(activation=None)).path)
+    _, reference = signatures(export(tmp_path, small_model()).path)
+    for one in (exported, reference):
+        total = one["serving_default"](images=tf.constant(images))["probabilities"].numpy().sum(axis=1)
+        np.testing.assert_allclose(total, 1, atol=1e-5)
+    np.testing.assert_allclose(
+        exported["serving_default"](images=tf.constant(images))["probabilities"],
+        reference["serving_default"](images=tf.constant(images))["probabilities"],
+        atol=1e-5,
+    )
+
+
+def test_encoded_images_are_decoded_as_load_image_does(lite0_repository: Path, photographs: dict[str, bytes]) -> None:
+    path = lite0_repository / "efficientnet-lite0" / "1"
+    preprocessing = artifact.read_card(path).preprocessing
+    _, exported = signatures(path)
+    encoded = list(photographs.values())
+    expected = exported["serving_default"](
+        images=tf.constant(np.stack([load_image(one, preprocessing) for one in encoded]))
+    )["probabilities"].numpy()
+    found = exported["serving_bytes"](image_bytes=tf.constant(encoded))["probabilities"].numpy()
+    # two JPEG decoders round differently
+    np.testing.assert_allclose(found, expected, atol=0.03)
+
+    examples = [
+        tf.train.Example(
+            features=tf.train.Features(
+                feature={"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[one]))}
+            )
+        ).SerializeToString()
+        for one in encoded
+    ]
+    classified = exported["classify"](inputs=tf.constant(examples))
+    assert set(classified) == {"classes", "scores"}
+    assert classified["classes"].shape == (3, 5)
+    assert classified["classes"][0, 0] == b"espresso"
+    np.testing.assert_allclose(classified["scores"].numpy()[:, 0], found.max(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("shape", [(100, 160), (33, 500), (32, 48), (20, 30)])
+def test_decoding_in_the_graph_has_the_same_geometry(interpolation: Any, shape: tuple[int, int]) -> None:
+    from PIL import Image
+
+    from keras_archs.export import decode_image
+    from tests.conftest import encode
+
+    noise = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(noise).resize(shape[::-1], Image.Resampling.BICUBIC))
+    encoded = encode(smooth, "PNG")
+    preprocessing = Preprocessing((32, 48), (0.0,) * 3, (1.0,) * 3, 0.8, interpolation)
+    found = decode_image(tf.constant(encoded), preprocessing).numpy().astype(int)
+    assert np.abs(found - load_image(encoded, preprocessing)).max() <= 2
+
+
+CLEAN_PROCESS = """
+import sys, numpy as np
+images, path, runtime, out = np.load(sys.argv[1]), *sys.argv[2:]
+if runtime == "tensorflow":
+    import tensorflow as tf
+    model = tf.saved_model.load(path)
+    answer = model.signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()
+else:
+    import openvino as ov
+    answer = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(images)[0]
+assert not [name for name in sys.modules if name.startswith("keras_archs")]
+assert ("tensorflow" in sys.modules) == (runtime == "tensorflow")
+np.save(out, answer)
+"""
+
+
+@pytest.mark.parametrize("runtime", ["tensorflow", "openvino"])
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-b0"])
+def test_a_clean_process_without_this_package_gives_the_same_answers(
+    tmp_path: Path, photographs: dict[str, bytes], runtime: str, name: str
+) -> None:
+    keras.utils.set_random_seed(3)
+    weights = "imagenet" if name == "efficientnet-lite0" else None
+    model = keras_archs.create_model(name, weights=weights)
+    exported = keras_archs.export_model(model, tmp_path, name=name, allow_untrained=True)
+    preprocessing = artifact.read_card(exported.path).preprocessing
+    images = np.stack([load_image(one, preprocessing) for one in photographs.values()])
+    np.save(tmp_path / "images.npy", images)
+    command = [sys.executable, "-c", CLEAN_PROCESS, "images.npy", str(exported.path), runtime, "answer.npy"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+    expected = model.predict(preprocessing.normalize(images), verbose=0)
+    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), expected, atol=1e-4)
+
+
+def test_the_graph_holds_each_weight_once_and_nothing_that_xla_compiles(lite0_repository: Path) -> None:
+    path = lite0_repository / "efficientnet-lite0" / "1"
+    weights = 4 * 4_694_024
+    assert weights < (path / artifact.SAVED_MODEL).stat().st_size < 1.05 * weights
+    assert sum(file.stat().st_size for file in (path / "variables").iterdir()) < 1000
+    saved = saved_model_pb2.SavedModel.FromString((path / artifact.SAVED_MODEL).read_bytes())
+    functions = saved.meta_graphs[0].graph_def.library.function
+    assert not [one.signature.name for one in functions if one.attr["_XlaMustCompile"].b]
+
+
+def test_the_signatures_are_those_of_the_contract(lite0_repository: Path) -> None:
+    _, exported = signatures(lite0_repository / "efficientnet-lite0" / "1")
+    described = {
+        name: (signature.structured_input_signature[1], signature.structured_outputs)
+        for name, signature in exported.items()
+        if not name.startswith("__")
+    }
+    assert set(described) == {"serving_default", "serving_bytes", "classify", "features"}
+    ((name, images),) = described["serving_default"][0].items()
+    assert (name, images.dtype, images.shape.as_list()) == ("images", tf.uint8, [None, 224, 224, 3])
+    probabilities = described["serving_default"][1]["probabilities"]
+    assert (probabilities.dtype, probabilities.shape.as_list()) == (tf.float32, [None, 1000])
+    assert list(described["serving_bytes"][0]) == ["image_bytes"]
+    assert list(described["classify"][0]) == ["inputs"]
+    assert described["features"][1]["features"].shape.as_list() == [None, 1280]
+
+
+def test_warmup_records_replay(lite0_repository: Path) -> None:
+    path = lite0_repository / "efficientnet-lite0" / "1"
+    _, exported = signatures(path)
+    records = list(tf.data.TFRecordDataset(str(path / artifact.WARMUP)).as_numpy_iterator())
+    assert 0 < len(records) <= 1000
+    for record in records:
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        assert request.model_spec.name == "efficientnet-lite0"
+        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+        assert exported[request.model_spec.signature_name](**inputs)["probabilities"].shape[1] == 1000
+
+
+def test_the_card_says_everything(lite0_repository: Path) -> None:
+    path = lite0_repository / "efficientnet-lite0" / "1"
+    card = artifact.read_card(path)
+    artifact.verify(path, card)
+    assert card.preprocessing == keras_archs.model_card("efficientnet-lite0").preprocessing
+    assert card.labels == keras_archs.imagenet_labels()
+    assert card.architecture == {"builder": "EfficientNetLite0", "arguments": {}}
+    assert card.weights.trained
+    assert card.weights.sha256 is not None and len(card.weights.sha256) == 64
+    assert set(card.producer) == {"keras-archs", "keras", "tensorflow"}
+    assert (path / artifact.LABELS).read_text().splitlines()[967] == "espresso"
+    assert artifact.ArtifactCard.from_json(json.loads(json.dumps(card.to_json()))) == card
+
+
+def test_an_altered_file_is_noticed(tmp_path: Path) -> None:
+    path = export(tmp_path).path
+    graph = path / artifact.SAVED_MODEL
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    with pytest.raises(ArtifactError, match=r"saved_model\.pb missing or altered"):
+        artifact.verify(path, artifact.read_card(path))
+
+
+def test_untrained_weights_are_published_only_on_request_and_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"trained_on=.*allow_untrained=True"):
+        export(tmp_path, trained_on=None)
+    assert not (tmp_path / "small").exists()
+    card = artifact.read_card(export(tmp_path, trained_on=None, allow_untrained=True).path)
+    assert (card.weights.trained, card.weights.source) == (False, "none")
+    assert card.labels[0].name == "class 0"
+
+
+def test_versions_count_up_and_are_never_overwritten(tmp_path: Path) -> None:
+    model = small_model()
+    assert [export(tmp_path, model).version, export(tmp_path, model, version=7).version] == [1, 7]
+    before = (tmp_path / "small" / "7" / artifact.SAVED_MODEL).read_bytes()
+    with pytest.raises(FileExistsError, match="version 7 of 'small' exists already"):
+        export(tmp_path, small_model(), version=7)
+    assert (tmp_path / "small" / "7" / artifact.SAVED_MODEL).read_bytes() == before
+    (tmp_path / "small" / "8").mkdir()
+    (tmp_path / "small" / "8" / "something of somebody else").touch()
+    assert export(tmp_path, model).version == 9
+    assert sorted(path.name for path in (tmp_path / "small").iterdir()) == ["1", "7", "8", "9"]
+
+
+def test_exporters_at_the_same_time_get_versions_of_their_own(tmp_path: Path) -> None:
+    model = small_model()
+    with ThreadPoolExecutor(4) as pool:
+        versions = [done.version for done in pool.map(lambda _: export(tmp_path, model), range(4))]
+    assert sorted(versions) == [1, 2, 3, 4]
+
+
+def test_a_half_written_version_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+    flush = keras_archs.export._flush
+
+    def flush_late(folder: Path) -> None:
+        assert (folder / artifact.SAVED_MODEL).exists()
+        seen.append(artifact.published_versions(folder.parent))
+        flush(folder)
+
+    monkeypatch.setattr(keras_archs.export, "_flush", flush_late)
+    export(tmp_path)
+    assert seen == [[]]
+
+    def full_disk(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keras_archs.export, "_flush", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        export(tmp_path)
+    assert [path.name for path in (tmp_path / "small").iterdir()] == ["1"]
+
+
+def test_other_users_may_read_what_is_published(tmp_path: Path) -> None:
+    assert export(tmp_path).path.stat().st_mode & 0o555 == 0o555
+
+
+def test_a_loaded_model_needs_its_preprocessing_said(tmp_path: Path) -> None:
+    model = keras_archs.EfficientNetLite0(classes=5, input_shape=(64, 64, 3))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="preprocessing="):
+        export(tmp_path, loaded, preprocessing=None)
+    # while the builder's own model brings it along, at the size it was built with
+    exported = export(tmp_path, model, preprocessing=None)
+    assert artifact.read_card(exported.path).preprocessing.size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "../escape"}, "letters, digits"),
+        ({"name": ""}, "letters, digits"),
+        ({"version": 0}, "from 1 to"),
+        ({"version": 2**63}, "from 1 to"),
+        ({"labels": ["a", "b"]}, "4 classes, but 2 labels"),
+        ({"labels": ["a", "b", "", "d"]}, "one non-empty line"),
+        ({"preprocessing": Preprocessing((32, 32), (0.0,), (1.0,))}, r"\(32, 32, 1\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_would(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        export(tmp_path, **arguments)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_model_that_is_no_classifier_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\[N, classes\]"):
+        export(tmp_path, keras_archs.EfficientNetLite0(include_top=False))
+
+
+def test_an_export_leaves_the_models_threads_and_weights_alone(tmp_path: Path, images: Any) -> None:
+    model = small_model()
+    before, threads = [value.copy() for value in model.get_weights()], threading.active_count()
+    export(tmp_path, model)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert threading.active_count() <= threads + 1
