@@ -1,0 +1,87 @@
+"""What the gateway asks of an inference engine. One protocol; the contract suite in the tests runs over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_archs.artifact import ArtifactCard
+from serving.repository import ModelSpec
+
+
+class State(StrEnum):
+    """Where a version is in its life."""
+
+    IDLE = "idle"  # served, and loaded on first use
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """One version of a model: its state, its labels, and why it failed if it did."""
+
+    version: int
+    state: State
+    labels: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Class probabilities, float32 [N, classes], and the seconds spent waiting and computing."""
+
+    probabilities: NDArray[np.float32]
+    queue: float
+    inference: float
+
+
+class Model(Protocol):
+    """One version, ready to answer. It stays usable for as long as somebody holds it."""
+
+    @property
+    def version(self) -> int:
+        """The version that answers."""
+
+    @property
+    def card(self) -> ArtifactCard:
+        """Its card: preprocessing, labels, provenance."""
+
+    async def predict(self, images: NDArray[np.uint8]) -> Prediction:
+        """Class probabilities of uint8 images [N, H, W, C]."""
+
+
+class Engine(Protocol):
+    """Finds models and their versions, and runs them."""
+
+    async def start(self) -> None:
+        """Begins to watch the models; returns when it is known which there are."""
+
+    async def close(self) -> None:
+        """Ends the work in hand and frees everything."""
+
+    def problem(self) -> str | None:
+        """Why the engine cannot serve at present, in words; None if it can."""
+
+    def models(self) -> Mapping[str, tuple[VersionStatus, ...]]:
+        """The models that can be asked for, with the status of their versions, ascending."""
+
+    def check(self, spec: ModelSpec) -> None:
+        """Raises what `acquire` would raise if nothing is there that `spec` means; loads nothing."""
+
+    async def card(self, spec: ModelSpec) -> tuple[int, ArtifactCard]:
+        """The version that answers `spec` and its card, without loading the model."""
+
+    async def acquire(self, spec: ModelSpec) -> Model:
+        """The version that answers `spec`, loaded.
+
+        Raises:
+            ModelNotFoundError, VersionNotFoundError, LabelNotFoundError: There is nothing that `spec` means.
+            ModelUnavailableError: There is, but it cannot be loaded at present.
+        """

@@ -1,0 +1,300 @@
+"""The engine that runs models inside the gateway's process, from the repository's files.
+
+A model is loaded on first use. When a newer version appears, it is loaded beside the one that answers, and takes over
+once it is ready; if it cannot be loaded, the older one goes on answering and the newer one's status says why.
+All state belongs to the event loop; only loading and inference run on threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_archs import artifact
+from keras_archs.artifact import ArtifactCard
+from serving.engines import Prediction, State, VersionStatus
+from serving.errors import ModelUnavailableError
+from serving.repository import ModelEntry, ModelSpec, RepositoryError, scan, unknown_model
+from serving.workers import WorkerPool
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 60.0  # a version that failed to load is tried again after this; TensorFlow Serving's interval
+
+
+class Session(Protocol):
+    """A compiled graph that threads may share."""
+
+    max_batch: int
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities [N, classes] of at most `max_batch` images, computed on the calling thread."""
+
+
+class Runtime(Protocol):
+    """A library that compiles and runs SavedModels."""
+
+    def load(self, version_dir: Path, card: ArtifactCard) -> Session:
+        """Compiles a version; any exception means that it cannot be served."""
+
+
+@dataclass(frozen=True)
+class EmbeddedModel:
+    """A loaded version."""
+
+    version: int
+    card: ArtifactCard
+    session: Session
+    workers: WorkerPool
+    size: int
+
+    async def predict(self, images: NDArray[np.uint8]) -> Prediction:
+        """Class probabilities of uint8 images [N, H, W, C]."""
+        step = self.session.max_batch
+        batches = [images[start : start + step] for start in range(0, len(images), step)]
+        timed = await self.workers.map(self.session.infer, batches)
+        return Prediction(np.concatenate(timed.results), timed.queue, timed.busy)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    reason: str
+    retry_at: float = field(default_factory=lambda: time.monotonic() + RETRY_SECONDS)
+
+
+_Key = tuple[str, int]
+
+
+class EmbeddedEngine:
+    """Serves a repository from this process."""
+
+    def __init__(
+        self,
+        repository: Path,
+        runtime: Runtime,
+        *,
+        workers: int,
+        poll_seconds: float = 1.0,
+        memory_limit: int | None = None,
+    ) -> None:
+        """Prepares an engine; `start` makes it serve.
+
+        Args:
+            repository: Folder of the model repository.
+            runtime: What compiles and runs the models.
+            workers: Threads that infer.
+            poll_seconds: How often the repository is looked at.
+            memory_limit: Bytes that the loaded models may take together, estimated from their files; the least
+                recently used are unloaded to make room. None for no bound.
+        """
+        self._repository = repository
+        self._runtime = runtime
+        self._poll_seconds = poll_seconds
+        self._memory_limit = memory_limit
+        self._workers = WorkerPool(workers, "infer")
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")  # one at a time: loading takes much memory
+        self._entries: Mapping[str, ModelEntry] = {}
+        self._problem: str | None = "the repository has not been read yet"
+        self._loaded: OrderedDict[_Key, EmbeddedModel] = OrderedDict()  # least recently used first
+        self._loading: dict[_Key, asyncio.Task[EmbeddedModel]] = {}
+        self._failed: dict[_Key, _Failure] = {}
+        self._current: dict[str, int] = {}  # the version that answers when none is asked for
+        self._watcher: asyncio.Task[None] | None = None
+        self._replacing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+
+    async def start(self) -> None:
+        """Reads the repository and begins to watch it."""
+        await self._refresh()
+        self._watcher = asyncio.create_task(self._watch(), name="watch repository")
+
+    async def close(self) -> None:
+        """Stops watching, ends the work in hand and unloads everything."""
+        for task in [self._watcher, *self._replacing, *self._loading.values()]:
+            if task:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await task
+        await asyncio.to_thread(self._loader.shutdown)
+        await asyncio.to_thread(self._workers.close)
+        self._loaded.clear()
+
+    def problem(self) -> str | None:
+        """Why the repository cannot be served at present; None if it can."""
+        return self._problem
+
+    def models(self) -> Mapping[str, tuple[VersionStatus, ...]]:
+        """The repository's models with the status of each version."""
+        return {
+            name: tuple(self._status(entry, version) for version in entry.versions)
+            for name, entry in self._entries.items()
+        }
+
+    def check(self, spec: ModelSpec) -> None:
+        """Raises what `acquire` would raise if nothing is there that `spec` means; loads nothing."""
+        self._entry(spec.name).candidates(spec)
+
+    async def card(self, spec: ModelSpec) -> tuple[int, ArtifactCard]:
+        """The version that answers `spec` and its card, without loading the model."""
+        version = self._answering(self._entry(spec.name), spec)
+        if loaded := self._loaded.get((spec.name, version)):
+            return version, loaded.card
+        try:
+            return version, await asyncio.to_thread(artifact.read_card, self._version_dir(spec.name, version))
+        except artifact.ArtifactError as error:
+            raise ModelUnavailableError(str(error)) from error
+
+    async def acquire(self, spec: ModelSpec) -> EmbeddedModel:
+        """The version that answers `spec`, loaded; however many ask at once, it is loaded once."""
+        entry = self._entry(spec.name)
+        while True:
+            version = self._answering(entry, spec)
+            try:
+                model = await self._get((entry.name, version))
+            except ModelUnavailableError:
+                if self._answering(entry, spec) == version:
+                    raise  # there is no other version to fall back on
+                continue
+            if spec.is_newest:
+                self._promote(model, entry)
+            return model
+
+    def _answering(self, entry: ModelEntry, spec: ModelSpec) -> int:
+        """What answers `spec` now: the current version while it is loaded, else the best that has not failed."""
+        current = self._current.get(entry.name)
+        if spec.is_newest and (entry.name, current) in self._loaded and current in entry.versions:
+            return current
+        return self._best(entry, spec)
+
+    def _best(self, entry: ModelEntry, spec: ModelSpec) -> int:
+        candidates = entry.candidates(spec)
+        return next((version for version in candidates if not self._has_failed((entry.name, version))), candidates[0])
+
+    async def _get(self, key: _Key) -> EmbeddedModel:
+        if model := self._loaded.get(key):
+            self._loaded.move_to_end(key)
+            return model
+        if self._has_failed(key):
+            raise ModelUnavailableError(f"version {key[1]} of {key[0]} cannot be loaded: {self._failed[key].reason}")
+        return await asyncio.shield(self._load_task(key))  # whoever gives up waiting does not end it for the others
+
+    def _load_task(self, key: _Key) -> asyncio.Task[EmbeddedModel]:
+        if key not in self._loading:
+            task = self._loading[key] = asyncio.create_task(self._load(key), name=f"load {key[0]}/{key[1]}")
+            # a failure is recorded and logged where it happens; that nobody waits any more is no second failure
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return self._loading[key]
+
+    async def _load(self, key: _Key) -> EmbeddedModel:
+        name, version = key
+        version_dir = self._version_dir(name, version)
+        started = time.monotonic()
+        try:
+            size = await asyncio.to_thread(_size_on_disk, version_dir)
+            self._make_room(size)
+            loop = asyncio.get_running_loop()
+            card, session = await loop.run_in_executor(self._loader, self._read, version_dir)
+        except Exception as error:  # a broken version may raise anything, and must not stop the others
+            # a runtime's own words may hold paths, so they go to the log only
+            reason = str(error) if isinstance(error, artifact.ArtifactError) else "the engine cannot read its graph"
+            self._failed[key] = _Failure(reason)
+            log.error("cannot load version %d of %s: %s", version, name, error)
+            raise ModelUnavailableError(f"version {version} of {name} cannot be loaded: {reason}") from error
+        finally:
+            self._loading.pop(key, None)
+        self._failed.pop(key, None)
+        model = self._loaded[key] = EmbeddedModel(version, card, session, self._workers, size)
+        log.info("loaded version %d of %s in %.2f s", version, name, time.monotonic() - started)
+        return model
+
+    def _read(self, version_dir: Path) -> tuple[ArtifactCard, Session]:
+        card = artifact.read_card(version_dir)
+        artifact.verify(version_dir, card)
+        return card, self._runtime.load(version_dir, card)
+
+    def _make_room(self, size: int) -> None:
+        """Unloads the least recently used models until `size` more bytes fit. Requests in flight keep theirs."""
+        if self._memory_limit is None:
+            return
+        while self._loaded and size + sum(model.size for model in self._loaded.values()) > self._memory_limit:
+            (name, version), _ = self._loaded.popitem(last=False)
+            log.info("unloaded version %d of %s to make room", version, name)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        try:
+            self._entries = await asyncio.to_thread(scan, self._repository)
+        except (RepositoryError, OSError) as error:
+            if str(error) != self._problem:
+                log.error("%s; serving what was there before", error)
+            self._problem = str(error)
+            return
+        self._problem = None
+        self._forget_removed()
+        for name, current in list(self._current.items()):
+            entry = self._entries[name]
+            newest = self._best(entry, ModelSpec(name))
+            if newest != current and (name, newest) not in self._loading:
+                task = asyncio.create_task(self._replace(entry, newest), name=f"replace {name}/{current}")
+                self._replacing.add(task)
+                task.add_done_callback(self._replacing.discard)
+
+    def _forget_removed(self) -> None:
+        for key in [*self._loaded, *self._failed]:
+            if key[0] not in self._entries or key[1] not in self._entries[key[0]].versions:
+                self._loaded.pop(key, None)
+                self._failed.pop(key, None)
+        for name in [name for name in self._current if name not in self._entries]:
+            del self._current[name]
+
+    async def _replace(self, entry: ModelEntry, version: int) -> None:
+        with contextlib.suppress(ModelUnavailableError):  # _load has recorded and logged it
+            self._promote(await self._get((entry.name, version)), entry)
+
+    def _promote(self, model: EmbeddedModel, entry: ModelEntry) -> None:
+        previous = self._current.get(entry.name)
+        self._current[entry.name] = model.version
+        if previous not in (None, model.version) and previous not in entry.labels.values():
+            self._loaded.pop((entry.name, previous), None)
+
+    def _entry(self, name: str) -> ModelEntry:
+        try:
+            return self._entries[name]
+        except KeyError:
+            raise unknown_model(name, self._entries) from None
+
+    def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
+        key = (entry.name, version)
+        labels = tuple(sorted(label for label, labelled in entry.labels.items() if labelled == version))
+        if key in self._loaded:
+            return VersionStatus(version, State.READY, labels)
+        if key in self._loading:
+            return VersionStatus(version, State.LOADING, labels)
+        if failure := self._failed.get(key):
+            return VersionStatus(version, State.FAILED, labels, failure.reason)
+        return VersionStatus(version, State.IDLE, labels)
+
+    def _has_failed(self, key: _Key) -> bool:
+        failure = self._failed.get(key)
+        return failure is not None and time.monotonic() < failure.retry_at
+
+    def _version_dir(self, name: str, version: int) -> Path:
+        return self._repository / name / str(version)
+
+
+def _size_on_disk(version_dir: Path) -> int:
+    return sum(path.stat().st_size for path in version_dir.rglob("*") if path.is_file())

@@ -1,0 +1,1 @@
+"""The REST contract: thin adapters over `serving.service`."""

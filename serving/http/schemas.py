@@ -1,0 +1,94 @@
+"""The JSON that clients send and receive. The OpenAPI document is made from these."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from serving.engines import State
+
+
+class ImagesIn(BaseModel):
+    """Images as JSON."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"images": ["/9j/4AAQSkZJRgABAQ..."]}]})
+
+    images: Annotated[
+        list[str],
+        Field(min_length=1, description="Encoded images (JPEG, PNG, WebP, BMP, GIF), each in standard base64."),
+    ]
+
+
+class ClassOut(BaseModel):
+    """One class and its score."""
+
+    index: int = Field(description="Class index, from 0.", examples=[967])
+    label: str = Field(examples=["espresso"])
+    wordnet_id: str | None = Field(description="WordNet id of ImageNet's classes, else null.", examples=["n07920052"])
+    score: float = Field(description="Probability, 0 to 1.", examples=[0.95])
+
+
+class ClassificationOut(BaseModel):
+    """The answer: one entry per image, in the order they were sent."""
+
+    model: str = Field(examples=["efficientnet-lite0"])
+    version: int = Field(description="The version that answered.", examples=[1])
+    trained: bool = Field(description="False: weights as initialised, the scores mean nothing.")
+    weights: str = Field(description="What the weights were trained on or loaded from.")
+    images: list[list[ClassOut]] = Field(description="Per image its best classes, best first.")
+
+
+class VersionOut(BaseModel):
+    """One version of a model."""
+
+    version: int
+    state: State = Field(description="idle: loads on first use. failed: see `error`.")
+    labels: list[str] = Field(description="Version labels, e.g. stable, canary.")
+    error: str | None = Field(None, description="Why the version cannot be served.")
+
+
+class ModelOut(BaseModel):
+    """A published model."""
+
+    name: str
+    versions: list[VersionOut]
+    classify: str = Field(description="Path to send images to.")
+
+
+class InputOut(BaseModel):
+    """What the model sees of an image."""
+
+    size: tuple[int, int] = Field(description="Height and width, in pixels.")
+    channels: int
+    crop_fraction: float
+    interpolation: str
+
+
+class ModelDetailOut(ModelOut):
+    """A published model, with the card of the version that answers."""
+
+    version: int = Field(description="The version that the fields below describe.")
+    classes: int
+    trained: bool
+    weights: str
+    created: str
+    input: InputOut
+    labels: list[str] = Field(description="Class names, by index.")
+
+
+class HealthOut(BaseModel):
+    """The process, or the service, is well."""
+
+    status: str = "ok"
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 describes it."""
+
+    type: str = Field(examples=["urn:keras-archs:problem:model-not-found"])
+    title: str = Field(examples=["Unknown model"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["no model 'efficientnet-b9' is published here"])
+    instance: str = Field(examples=["/classify/efficientnet-b9"])
+    request_id: str = Field(examples=["9f1c2f0e7d6b4a6f8e1d2c3b4a596877"])

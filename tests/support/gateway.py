@@ -1,0 +1,75 @@
+"""A gateway in a process of its own, started by the command that users run, on a free port of loopback."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+COMMAND = Path(sys.executable).with_name("keras-archs")
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway."""
+
+    port: int
+    process: psutil.Process
+    client: httpx.Client
+    log: Path
+    seconds_to_ready: float
+
+    def resident_mb(self) -> float:
+        """Resident memory of the process, in MB."""
+        return float(self.process.memory_info().rss / 1e6)
+
+    def logged(self) -> str:
+        """What it has written to stderr so far."""
+        return self.log.read_text()
+
+
+@contextmanager
+def running_gateway(repository: Path, log: Path, *flags: str, ready: bool = True) -> Iterator[Gateway]:
+    """Starts a gateway, waits until it is ready (or, with ready=False, until it answers), and stops it."""
+    started = time.monotonic()
+    command = [str(COMMAND), "serve", "--repository", str(repository), "--port", "0", *flags]
+    with (
+        log.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as child,
+    ):
+        try:
+            assert child.stdout is not None
+            announced = (re.search(r"http://127\.0\.0\.1:(\d+)/", line) for line in child.stdout)
+            port = next((int(found[1]) for found in announced if found), None)
+            assert port is not None, f"the gateway ended at once: {log.read_text()}"
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+                _wait(client, child, "/readyz" if ready else "/healthz", log)
+                yield Gateway(port, psutil.Process(child.pid), client, log, time.monotonic() - started)
+        finally:
+            child.terminate()
+            try:
+                child.wait(30)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                raise
+
+
+def _wait(client: httpx.Client, child: subprocess.Popen[str], path: str, log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert child.poll() is None, f"the gateway ended: {log.read_text()}"
+        try:
+            if client.get(path).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.02)
+    raise AssertionError(f"the gateway was not ready in time: {log.read_text()}")
