@@ -11,6 +11,7 @@ from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from serving.engines.embedded import EmbeddedEngine, Runtime
@@ -48,7 +49,7 @@ def create_app(settings: Settings) -> FastAPI:
         await service.engine.close()
         await service.close()
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="keras-archs gateway",
         version=metadata.version("keras-archs"),
         description=DESCRIPTION,

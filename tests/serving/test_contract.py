@@ -117,7 +117,14 @@ def test_every_family_member_has_its_route_in_the_documentation(gateway: Gateway
         "200", "400", "404", "408", "413", "415", "422", "503", "504",
     }  # fmt: skip
     assert {"image/jpeg", "multipart/form-data", "application/json"} <= set(published["requestBody"]["content"])
-    assert gateway.client.get("/docs").status_code == 200
+
+
+def test_the_pages_need_no_other_host(gateway: Gateway) -> None:
+    for path in ("/docs", "/"):
+        page = gateway.client.get(path).text
+        assert not re.search(r"""["'](https?:)?//""", page)
+        for asset in re.findall(r'(?:src|href)="(/[^"]+)"', page):
+            assert gateway.client.get(asset).is_success
 
 
 def test_the_page_and_its_sample_are_served(gateway: Gateway) -> None:

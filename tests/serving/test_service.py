@@ -1,0 +1,146 @@
+"""The core without HTTP: bounds on time and on requests at once, and work kept off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import serving.service
+from serving.engines.embedded import EmbeddedEngine
+from serving.errors import DeadlineExceededError, InvalidImageError, InvalidParameterError, OverloadedError
+from serving.repository import ModelSpec
+from serving.service import ClassificationService
+from tests.conftest import encode
+from tests.serving.test_embedded_engine import ObedientRuntime, publish
+
+NET = ModelSpec("net")
+IMAGE = encode(np.zeros((20, 20, 3), np.uint8), "PNG")
+
+
+@asynccontextmanager
+async def started(repository: Path, **bounds: Any) -> AsyncIterator[ClassificationService]:
+    """A service over version 7 of a model that always finds class 7 of 20."""
+    publish(repository, "net", 7)
+    engine = EmbeddedEngine(repository, ObedientRuntime(), workers=2)
+    service = ClassificationService(
+        engine, **({"decode_workers": 2, "max_pixels": 10_000, "max_pending": 4, "timeout": 10} | bounds)
+    )
+    await engine.start()
+    try:
+        yield service
+    finally:
+        await engine.close()
+        await service.close()
+
+
+class Gate(threading.Event):
+    """Decoding announces itself, and waits until this is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    opened = Gate()
+    decode: Callable[..., NDArray[np.uint8]] = serving.service.load_image
+
+    def wait_and_decode(*arguments: Any, **options: Any) -> NDArray[np.uint8]:
+        opened.reached.set()
+        assert opened.wait(20)
+        return decode(*arguments, **options)
+
+    monkeypatch.setattr(serving.service, "load_image", wait_and_decode)
+    return opened
+
+
+def test_each_image_gets_its_best_classes_in_order(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            answer = await service.classify([IMAGE] * 5, NET, top_k=3)
+            assert answer.version == 7
+            assert [[score.index for score in scores] for scores in answer.images] == [[7, 0, 1]] * 5
+            assert answer.images[0][0].label == "class 7"
+            (every,) = (await service.classify([IMAGE], NET, top_k=20)).images
+            assert len(every) == 20
+            (default,) = (await service.classify([IMAGE], NET)).images
+            assert len(default) == 5
+
+    asyncio.run(scenario())
+
+
+def test_more_classes_than_there_are_is_said(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            with pytest.raises(InvalidParameterError, match="from 1 to 20, the classes of net; got 21"):
+                await service.classify([IMAGE], NET, top_k=21)
+
+    asyncio.run(scenario())
+
+
+def test_the_event_loop_turns_while_an_image_is_decoded(tmp_path: Path, gate: Gate) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            waiting = asyncio.create_task(service.classify([IMAGE], NET))
+            assert await asyncio.to_thread(gate.reached.wait, 10)
+            gate.set()  # not reached in time if decoding held the loop
+            assert (await waiting).version == 7
+
+    asyncio.run(scenario())
+
+
+def test_more_requests_than_allowed_are_refused_and_room_is_made_again(tmp_path: Path, gate: Gate) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path, max_pending=2) as service:
+            admitted = [asyncio.create_task(service.classify([IMAGE], NET)) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(OverloadedError, match="2 requests"):
+                await service.classify([IMAGE], NET)
+            admitted[0].cancel()  # a client that leaves makes room
+            await asyncio.wait(admitted[:1])
+            gate.set()
+            assert (await service.classify([IMAGE], NET)).version == 7
+            assert (await admitted[1]).version == 7
+
+    asyncio.run(scenario())
+
+
+def test_a_deadline_frees_its_place_and_work_that_has_not_begun_is_dropped(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    waiting = serving.service.load_image
+
+    def counting(*arguments: Any, **options: Any) -> NDArray[np.uint8]:
+        decoded.append(1)
+        return waiting(*arguments, **options)
+
+    monkeypatch.setattr(serving.service, "load_image", counting)
+
+    async def scenario() -> None:
+        async with started(tmp_path, timeout=0.2, max_pending=1) as service:
+            with pytest.raises(DeadlineExceededError, match=r"0\.2 s"):
+                await service.classify([IMAGE] * 10, NET)
+            gate.set()
+            assert (await service.classify([IMAGE], NET)).version == 7
+        assert len(decoded) == 2 + 1  # two threads had begun with the ten images
+
+    asyncio.run(scenario())
+
+
+def test_a_bad_image_is_named_by_its_place(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            with pytest.raises(InvalidImageError, match=r"^image 2: "):
+                await service.classify([IMAGE, b"rubbish", IMAGE], NET)
+
+    asyncio.run(scenario())
