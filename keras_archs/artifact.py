@@ -9,7 +9,6 @@ The exporter writes this and the gateway reads it, so nothing here imports Keras
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from keras_archs.checksum import sha256_of
 from keras_archs.labels import Label
 from keras_archs.preprocessing import Preprocessing
 
@@ -163,12 +163,7 @@ def checksums(version_dir: Path) -> dict[str, str]:
     files = [version_dir / SAVED_MODEL]
     for folder in ("variables", "assets"):
         files += sorted(path for path in (version_dir / folder).rglob("*") if path.is_file())
-    return {path.relative_to(version_dir).as_posix(): _sha256(path) for path in files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.relative_to(version_dir).as_posix(): sha256_of(path) for path in files}
 
 
 def verify(version_dir: Path, card: ArtifactCard) -> None:

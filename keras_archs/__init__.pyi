@@ -1,0 +1,47 @@
+from .cost import profile
+from .export import export_model
+from .labels import imagenet_labels
+from .models.efficientnet import (
+    EfficientNetB0,
+    EfficientNetB1,
+    EfficientNetB2,
+    EfficientNetB3,
+    EfficientNetB4,
+    EfficientNetB5,
+    EfficientNetB6,
+    EfficientNetB7,
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+    EfficientNetLite3,
+    EfficientNetLite4,
+)
+from .preprocessing import Preprocessing, load_image
+from .registry import create_model, list_models, model_card
+
+__all__ = [
+    "EfficientNetB0",
+    "EfficientNetB1",
+    "EfficientNetB2",
+    "EfficientNetB3",
+    "EfficientNetB4",
+    "EfficientNetB5",
+    "EfficientNetB6",
+    "EfficientNetB7",
+    "EfficientNetLite0",
+    "EfficientNetLite1",
+    "EfficientNetLite2",
+    "EfficientNetLite3",
+    "EfficientNetLite4",
+    "Preprocessing",
+    "__version__",
+    "create_model",
+    "export_model",
+    "imagenet_labels",
+    "list_models",
+    "load_image",
+    "model_card",
+    "profile",
+]
+
+__version__: str

@@ -1,0 +1,137 @@
+"""Building blocks that several families share. All tensors are channels-last."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import layers
+
+from keras_archs.builders import ClassifierOptions
+
+MIN_SIZE = 32
+"""Every network halves its input five times; a smaller image would leave nothing."""
+
+
+def image_input(size: int, options: ClassifierOptions) -> keras.KerasTensor:
+    """Return the tensor that a network starts from.
+
+    Args:
+        size: Published height and width of the network's input.
+        options: ``include_top``, ``input_tensor``, ``input_shape`` and ``prefix`` are used.
+
+    Returns:
+        ``input_tensor`` if there is one, else a new input.
+
+    Raises:
+        ValueError: If the shape is none that a network can take.
+    """
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(
+            "keras_archs networks are channels_last, but keras.config.image_data_format() is "
+            f"{keras.config.image_data_format()!r}: call keras.config.set_image_data_format('channels_last')"
+        )
+    tensor, shape = options["input_tensor"], options["input_shape"]
+    if tensor is None:
+        if shape is None:
+            shape = (size, size, 3) if options["include_top"] else (None, None, 3)
+        _check_image_shape("input_shape", shape)
+        return keras.Input(shape, name=f"{options['prefix']}images")
+    if not isinstance(tensor, keras.KerasTensor):
+        raise ValueError(f"input_tensor must be a Keras tensor, such as keras.Input returns; got {type(tensor)}")
+    if shape is not None and tuple(shape) != tuple(tensor.shape[1:]):
+        raise ValueError(f"input_shape={shape} contradicts input_tensor, of shape {tensor.shape[1:]}")
+    _check_image_shape("input_tensor", tensor.shape[1:])
+    return tensor
+
+
+def _check_image_shape(argument: str, shape: Any) -> None:
+    match shape:
+        case (int() | None as height, int() | None as width, int() as channels):
+            sound = channels >= 1 and all(n is None or n >= MIN_SIZE for n in (height, width))
+        case _:
+            sound = False
+    if not sound:
+        raise ValueError(
+            f"{argument} must be (height, width, channels) with height and width None or at least {MIN_SIZE} "
+            f"and at least 1 channel; got {shape}"
+        )
+
+
+def classification_head(
+    x: keras.KerasTensor,
+    options: ClassifierOptions,
+    *,
+    dropout_rate: float = 0.0,
+    kernel_initializer: Any = "glorot_uniform",
+) -> keras.KerasTensor:
+    """Pool the last feature map and classify it; without the classifier, only pool as ``pooling`` says.
+
+    Args:
+        x: The last feature map.
+        options: ``include_top``, ``pooling``, ``classes``, ``classifier_activation`` and ``prefix`` are used.
+        dropout_rate: Dropout between pooling and classifier.
+        kernel_initializer: Of the classifier.
+
+    Returns:
+        Probabilities or logits, features of shape (batch, channels), or the feature map as it is.
+    """
+    prefix, pooling = options["prefix"], "avg" if options["include_top"] else options["pooling"]
+    if pooling == "avg":
+        x = layers.GlobalAveragePooling2D(name=f"{prefix}avg_pool")(x)
+    elif pooling == "max":
+        x = layers.GlobalMaxPooling2D(name=f"{prefix}max_pool")(x)
+    if not options["include_top"]:
+        return x
+    if dropout_rate:
+        x = layers.Dropout(dropout_rate, name=f"{prefix}top_dropout")(x)
+    # In float32 under mixed precision too: a softmax over 1000 classes in float16 loses the small ones.
+    return layers.Dense(
+        options["classes"],
+        activation=options["classifier_activation"],
+        kernel_initializer=kernel_initializer,
+        dtype="float32",
+        name=f"{prefix}predictions",
+    )(x)
+
+
+def model_of(images: keras.KerasTensor, outputs: keras.KerasTensor, options: ClassifierOptions) -> keras.Model:
+    """Make the model, from the very inputs that ``input_tensor`` depends on."""
+    inputs = images if options["input_tensor"] is None else keras.utils.get_source_inputs(images)
+    return keras.Model(inputs, outputs, name=options["name"])
+
+
+def squeeze_excite(
+    x: keras.KerasTensor,
+    hidden: int,
+    *,
+    activation: str,
+    kernel_initializer: Callable[[], keras.initializers.Initializer],
+    name: str,
+) -> keras.KerasTensor:
+    """Let each channel be scaled by what all channels contain (Hu et al. 2017, figure 1 and section 3).
+
+    Args:
+        x: Feature map.
+        hidden: Channels of the bottleneck between squeeze and excitation.
+        activation: Inside the bottleneck; the gate is a sigmoid.
+        kernel_initializer: Makes the initializer of a 1x1 convolution; each gets its own, hence its own draw.
+        name: Start of the layers' names.
+
+    Returns:
+        The feature map, scaled.
+    """
+    gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+    for step, filters, function in (("reduce", hidden, activation), ("expand", x.shape[-1], "sigmoid")):
+        gate = layers.Conv2D(
+            filters, 1, activation=function, kernel_initializer=kernel_initializer(), name=f"{name}_{step}"
+        )(gate)
+    return layers.Multiply(name=f"{name}_excite")([x, gate])
+
+
+def drop_path(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTensor:
+    """Drop a residual branch per image in training (stochastic depth, Huang et al. 2016).
+
+    Dropout over the batch axis alone is just that, scales what it keeps by 1 / (1 - rate), and saves without
+    a custom layer.
+    """
+    return layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=name)(x) if rate else x

@@ -1,0 +1,67 @@
+"""Compound scaling: how the EfficientNet family grows from one baseline.
+
+Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), section 3.3:
+depth, width and resolution grow together as alpha^phi, beta^phi and gamma^phi with alpha=1.2, beta=1.1 and
+gamma=1.15, so that alpha * beta^2 * gamma^2 is about 2 and the cost grows as 2^phi. The coefficients below
+are the rounded ones of the authors' released code; the paper does not print them.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CompoundScaling:
+    """What one member of a family multiplies the baseline by."""
+
+    width: float
+    """Factor on the number of channels."""
+    depth: float
+    """Factor on the number of blocks in a stage."""
+    resolution: int
+    """Height and width of the input image, in pixels."""
+    dropout: float
+    """Dropout rate before the classifier: larger networks need more regularisation (section 5.2)."""
+
+
+EFFICIENTNET = {
+    "b0": CompoundScaling(1.0, 1.0, 224, 0.2),
+    "b1": CompoundScaling(1.0, 1.1, 240, 0.2),
+    "b2": CompoundScaling(1.1, 1.2, 260, 0.3),
+    "b3": CompoundScaling(1.2, 1.4, 300, 0.3),
+    "b4": CompoundScaling(1.4, 1.8, 380, 0.4),
+    "b5": CompoundScaling(1.6, 2.2, 456, 0.4),
+    "b6": CompoundScaling(1.8, 2.6, 528, 0.5),
+    "b7": CompoundScaling(2.0, 3.1, 600, 0.5),
+}
+
+EFFICIENTNET_LITE = {
+    "lite0": CompoundScaling(1.0, 1.0, 224, 0.2),
+    "lite1": CompoundScaling(1.0, 1.1, 240, 0.2),
+    "lite2": CompoundScaling(1.1, 1.2, 260, 0.3),
+    "lite3": CompoundScaling(1.2, 1.4, 280, 0.3),
+    "lite4": CompoundScaling(1.4, 1.8, 300, 0.3),
+}
+
+
+def round_filters(filters: int, width: float, divisor: int = 8) -> int:
+    """Scale a number of channels and round it to a multiple of ``divisor``.
+
+    Rounding goes to the nearest multiple, but never loses more than 10 % of the channels.
+
+    Args:
+        filters: The baseline's number of channels.
+        width: Factor to scale it by.
+        divisor: The result is a multiple of this, and at least this.
+
+    Returns:
+        The scaled number of channels.
+    """
+    scaled = filters * width
+    rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
+    return rounded if rounded >= 0.9 * scaled else rounded + divisor
+
+
+def round_repeats(repeats: int, depth: float) -> int:
+    """Scale a stage's number of blocks, rounding up so that no stage vanishes."""
+    return math.ceil(repeats * depth)

@@ -1,0 +1,83 @@
+"""Weights from the two kinds of files that Keras writes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_archs.checksum import sha256_of
+from keras_archs.origin import WeightsInfo
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class KerasFile:
+    """A ``.keras`` model or a ``.weights.h5`` file; the name says which."""
+
+    path: Path
+
+    def load_into(self, model: "keras.Model", *, prefix: str = "") -> WeightsInfo:
+        """Assign every variable of ``model``.
+
+        Args:
+            model: The network; it must have the structure of the saved one, under whatever names.
+            prefix: Not needed: Keras' files go by structure.
+
+        Returns:
+            Provenance of the weights.
+
+        Raises:
+            ValueError: If the file's structure is another.
+        """
+        if self.path.suffix == ".keras":
+            self._copy_from_model(model)
+        else:
+            self._read_weights(model)
+        return WeightsInfo(tag=self.path.name, source=f"file {self.path.name}", sha256=sha256_of(self.path))
+
+    def _copy_from_model(self, model: "keras.Model") -> None:
+        import keras
+
+        saved = keras.models.load_model(self.path, compile=False, safe_mode=True)
+        here, there = _structure(model), _structure(saved)
+        if here != there:
+            at = next((i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), None)
+            detail = (
+                f"variable {at} is {here[at]} here and {there[at]} there"
+                if at is not None
+                else f"{len(here)} variables here and {len(there)} there"
+            )
+            raise ValueError(f"{self.path} does not fit {model.name!r}: {detail}")
+        model.set_weights(saved.get_weights())
+
+    def _read_weights(self, model: "keras.Model") -> None:
+        # Keras reads what the network asks for and leaves the rest of the file alone: so count it first.
+        try:
+            there = _saved_shapes(self.path)
+            here = sorted(tuple(variable.shape) for variable in model.weights)
+            if here != there:
+                raise ValueError(f"its {len(there)} variables are not the network's {len(here)}")
+            model.load_weights(self.path)
+        except (ValueError, KeyError, OSError) as error:
+            raise ValueError(f"{self.path} does not fit {model.name!r}: {error}") from error
+
+
+def _saved_shapes(path: Path) -> list[tuple[int, ...]]:
+    """Shapes of the variables of all layers in a ``.weights.h5`` file, sorted, without random states."""
+    import h5py  # comes with Keras
+
+    shapes: list[tuple[int, ...]] = []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and "/seed_generator/" not in name:
+            shapes.append(item.shape)
+
+    with h5py.File(path) as file:
+        file["layers"].visititems(visit)
+    return sorted(shapes)
+
+
+def _structure(model: "keras.Model") -> list[tuple[str, tuple[int, ...]]]:
+    """Kind and shape of every variable in order; layers' names may differ."""
+    return [(variable.name, tuple(variable.shape)) for variable in model.weights]
