@@ -1,0 +1,68 @@
+"""`keras-archs export`: a registry model into a model repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keras_archs.artifact import check_name, published_versions
+from keras_archs.cli.output import JsonOption, working, write_json
+from keras_archs.cli.startup import import_keras
+from keras_archs.registry import create_model, model_card
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="NAME", help="The model; `keras-archs list` prints the names.")],
+    weights: Annotated[
+        str | None, typer.Option(metavar="TAG|PATH", help="Weights: a tag such as 'imagenet', or a file.")
+    ] = None,
+    repository: Annotated[
+        Path, typer.Option(metavar="DIR", envvar="KERAS_ARCHS_REPOSITORY", help="Folder of the model repository.")
+    ] = Path("models"),
+    name: Annotated[
+        str | None, typer.Option(metavar="PUBLISHED_NAME", help="Name to publish under, if not the model's.")
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Version to publish; the next one by default.")
+    ] = None,
+    if_missing: Annotated[
+        bool, typer.Option("--if-missing", help="Do nothing if it is there: this version or, without --version, any.")
+    ] = False,
+    allow_untrained: Annotated[
+        bool, typer.Option("--allow-untrained", help="Publish without trained weights; every answer will say so.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish a model as a new version that the gateway and TensorFlow Serving can serve."""
+    card = model_card(model)
+    published_as = check_name(name or card.name)
+    folder = repository / published_as
+    there = published_versions(folder)
+    if if_missing and (there if version is None else version in there):
+        _report(published_as, version or there[-1], folder, exported=False, as_json=as_json)
+        return
+    if weights is None and not allow_untrained:
+        tags = "".join(f"--weights {tag}, " for tag in card.weights)
+        raise ValueError(f"{card.name} would have no trained weights: give {tags}--weights PATH or --allow-untrained")
+    with working(f"Publishing {published_as}"):
+        import_keras()
+        from keras_archs.export import export_model
+
+        exported = export_model(
+            create_model(card.name, weights=weights),
+            repository,
+            name=published_as,
+            version=version,
+            allow_untrained=allow_untrained,
+        )
+    _report(exported.name, exported.version, folder, exported=True, as_json=as_json)
+
+
+def _report(name: str, version: int, folder: Path, *, exported: bool, as_json: bool) -> None:
+    path = folder / str(version)
+    if as_json:
+        write_json({"name": name, "version": version, "path": str(path), "exported": exported})
+    else:
+        typer.echo(f"{name} version {version} {'published' if exported else 'is there already'}: {path}")

@@ -1,0 +1,148 @@
+"""`keras-archs list` and `keras-archs info`: what the registry knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keras_archs.cli.output import JsonOption, working, write_json, write_table
+from keras_archs.cli.startup import import_keras
+from keras_archs.registry import create_model, list_models, model_card
+
+if TYPE_CHECKING:
+    from keras_archs.cost import LayerCost
+    from keras_archs.registry import ModelCard
+
+
+def list_(
+    pattern: Annotated[
+        str, typer.Argument(help="Shell-style pattern that the names must match, e.g. 'efficientnet-*'.")
+    ] = "*",
+    as_json: JsonOption = False,
+) -> None:
+    """List the models: input, parameters, multiply-adds, published accuracy and weights."""
+    cards = [model_card(name) for name in list_models(pattern)]
+    if not cards:
+        raise ValueError(f"no model matches {pattern!r}; patterns are shell-style: '*lite*' matches every Lite")
+    if as_json:
+        write_json([_as_json(card) for card in cards])
+        return
+    write_table(
+        ["model", "input", "parameters", "multiply-adds", "top-1", "weights"],
+        [
+            [
+                card.name,
+                _input(card),
+                _millions(card.cost.parameters),
+                _millions(card.cost.macs),
+                f"{card.top1.value:.1f} %" if card.top1 else "",
+                ", ".join(card.weights),
+            ]
+            for card in cards
+        ],
+        right=["input", "parameters", "multiply-adds", "top-1"],
+    )
+
+
+def info(
+    name: Annotated[str, typer.Argument(help="A model's name; `keras-archs list` prints them.")],
+    as_json: JsonOption = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Show the cost of every layer, too.")] = False,
+) -> None:
+    """Show a model's card: paper, input, preprocessing, cost and weights."""
+    card = model_card(name)
+    costs = _layer_costs(name) if layers else ()
+    if as_json:
+        document = _as_json(card)
+        if layers:
+            document["layers"] = [_layer_as_json(layer) for layer in costs]
+        write_json(document)
+        return
+    for title, text in _facts(card):
+        typer.echo(f"{title:<15}{text}".rstrip())
+    if layers:
+        typer.echo()
+        write_table(
+            ["layer", "kind", "output", "parameters", "multiply-adds"],
+            [
+                [
+                    layer.name,
+                    layer.kind,
+                    _shape(layer.output_shape),
+                    f"{layer.parameters:,}",
+                    "unknown" if layer.macs is None else f"{layer.macs:,}",
+                ]
+                for layer in costs
+            ],
+            right=["output", "parameters", "multiply-adds"],
+        )
+
+
+def _layer_costs(name: str) -> tuple[LayerCost, ...]:
+    with working(f"Building {name}"):
+        import_keras()
+        from keras_archs.cost import profile
+
+        return profile(create_model(name)).layers
+
+
+def _facts(card: ModelCard) -> list[tuple[str, str]]:
+    how, cost = card.preprocessing, card.cost
+    return [
+        ("name", card.name),
+        ("title", card.title),
+        ("family", card.family),
+        ("builder", f"keras_archs.{card.builder}"),
+        ("paper", f"{card.paper.title} ({card.paper.year}), https://arxiv.org/abs/{card.paper.arxiv}"),
+        ("input", f"{_input(card)}, {'RGB' if how.channels == 3 else 'greyscale'}"),
+        ("preprocessing", f"{how.interpolation}, centre crop of {how.crop_fraction:.4g}"),
+        ("", f"(pixel - mean) / std; mean {_numbers(how.mean)}, std {_numbers(how.std)}"),
+        ("parameters", f"{cost.trainable:,} trainable, {cost.non_trainable:,} not"),
+        ("multiply-adds", f"{cost.macs:,}"),
+        ("top-1", f"{card.top1.value} % ({card.top1.source})" if card.top1 else "not published"),
+        ("weights", ", ".join(card.weights) or "none; load your own with a path"),
+    ]
+
+
+def _as_json(card: ModelCard) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "title": card.title,
+        "family": card.family,
+        "builder": card.builder,
+        "paper": {"title": card.paper.title, "year": card.paper.year, "arxiv": card.paper.arxiv},
+        "preprocessing": card.preprocessing.to_json(),
+        "parameters": {"trainable": card.cost.trainable, "non_trainable": card.cost.non_trainable},
+        "macs": card.cost.macs,
+        "top1": {"value": card.top1.value, "source": card.top1.source} if card.top1 else None,
+        "weights": list(card.weights),
+    }
+
+
+def _layer_as_json(layer: LayerCost) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "output_shape": list(layer.output_shape),
+        "parameters": layer.parameters,
+        "macs": layer.macs,
+    }
+
+
+def _input(card: ModelCard) -> str:
+    height, width = card.preprocessing.size
+    return f"{height}x{width}"
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.1f} M"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.6g}" for value in values)
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    """Without the batch."""
+    return "x".join("?" if side is None else str(side) for side in shape[1:])
