@@ -14,6 +14,7 @@ from keras_archs.preprocessing import load_image
 from serving.engines.embedded import Runtime
 from serving.engines.openvino_runtime import OpenVinoRuntime
 from serving.engines.tensorflow_runtime import TensorFlowRuntime
+from tests.support.gateway import running_gateway
 
 Probabilities = NDArray[np.float32]
 
@@ -68,3 +69,14 @@ def test_the_cached_conversion_gives_the_same_numbers(
     converted, cached = (run(OpenVinoRuntime(cache_dir=tmp_path), version_dir, images) for _ in range(2))
     np.testing.assert_array_equal(converted, cached)
     assert list(tmp_path.glob("*.xml"))
+
+
+def test_the_gateway_runs_on_tensorflow_by_choice(
+    lite0_repository: Path, tmp_path: Path, photographs: dict[str, bytes], tensorflow_answers: Probabilities
+) -> None:
+    flags = ("--runtime", "tensorflow", "--preload", "efficientnet-lite0")
+    with running_gateway(lite0_repository, tmp_path / "log", *flags) as gateway:
+        answer = gateway.client.post("/classify/efficientnet-lite0", files=list(photographs.items())).json()
+    best = [scores[0] for scores in answer["images"]]
+    assert [one["index"] for one in best] == tensorflow_answers.argmax(axis=1).tolist()
+    np.testing.assert_allclose([one["score"] for one in best], tensorflow_answers.max(axis=1), atol=1e-3)

@@ -1,0 +1,71 @@
+"""What the README shows is so: its table is the registry's, its Python runs, and its answer is the gateway's."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keras_archs import artifact
+from keras_archs.registry import list_models, model_card
+from tests.support.gateway import running_gateway
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def row(name: str) -> str:
+    card = model_card(name)
+    height, width = card.preprocessing.size
+    top1 = f"{card.top1.value:.1f} %" if card.top1 else ""
+    weights = ", ".join(card.weights) or "untrained"
+    size = f"{height}x{width}"
+    millions = f"{card.cost.parameters / 1e6:,.1f} M | {card.cost.macs / 1e6:,.1f} M"
+    return f"| `{name}` | `{card.builder}` | {size} | {millions} | {top1} | {weights} |"
+
+
+def test_the_table_of_models_is_the_registrys() -> None:
+    table = "\n".join(
+        [
+            "| name | builder | input | parameters | multiply-adds | top-1 | weights |",
+            "|---|---|---:|---:|---:|---:|---|",
+            *map(row, list_models()),
+        ]
+    )
+    assert table in README, f"the README's table should be:\n{table}"
+
+
+def test_the_python_runs_and_says_what_its_comments_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "serving" / "web" / "coffee.jpg", tmp_path)
+    namespace: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    printed = capsys.readouterr().out
+    for promised in re.findall(r"^print\(.*\)  # (.*)$", README, re.MULTILINE):
+        assert promised in printed
+    assert artifact.published_versions(tmp_path / "models" / "cats-or-dogs") == [1]
+
+
+def test_the_curl_line_gives_the_answer_that_is_shown(lite0_repository: Path, tmp_path: Path) -> None:
+    (line,) = (line for line in README.splitlines() if line.startswith("$ curl "))
+    _, _, header, _, file, url = shlex.split(line.removeprefix("$ "))
+    body = (ROOT / file.removeprefix("@")).read_bytes()
+    path = re.sub(r"^http://127\.0\.0\.1:8000", "", url)
+    with running_gateway(lite0_repository, tmp_path / "log") as gateway:
+        answer = gateway.client.post(path, content=body, headers=dict([header.split(": ")])).json()
+    for scores in answer["images"]:
+        for score in scores:
+            score["score"] = round(score["score"], 3)
+    assert answer == json.loads(blocks("json")[0])
