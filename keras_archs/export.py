@@ -122,6 +122,8 @@ def export_model(
 
 
 def _classes(model: keras.Model) -> int:
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise ValueError(f"a functional or built Sequential model with one input is exported; got {model!r}")
     shape = model.output_shape
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
         raise ValueError(f"a classifier's output is [N, classes]; this model's output shape is {shape}")
@@ -248,7 +250,7 @@ def _graph(model: keras.Model, card: ArtifactCard) -> tuple[tf.Module, dict[str,
 def _inference(model: keras.Model, preprocessing: Preprocessing) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """The function that every signature calls: uint8 images -> probabilities, and features where there are any."""
     head = next((layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense)), None)
-    outputs = {"probabilities": model.output} | ({"features": head.input} if head else {})
+    outputs = {"probabilities": model.outputs[0]} | ({"features": head.input} if head else {})
     network = keras.Model(model.inputs, outputs)
     gives_logits = getattr(model.layers[-1], "activation", None) is keras.activations.linear
     trainable = [keras.ops.convert_to_numpy(variable) for variable in network.trainable_variables]

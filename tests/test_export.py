@@ -305,6 +305,19 @@ def test_what_does_not_fit_is_refused_with_what_would(tmp_path: Path, arguments:
 def test_a_model_that_is_no_classifier_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\[N, classes\]"):
         export(tmp_path, keras_archs.EfficientNetLite0(include_top=False))
+    for model in (keras.Sequential([keras.layers.Dense(4)]), keras.Model()):
+        with pytest.raises(ValueError, match="functional or built Sequential"):
+            export(tmp_path, model)
+
+
+def test_a_model_around_another_is_exported_as_well(tmp_path: Path, images: Any) -> None:
+    body = keras_archs.EfficientNetLite0(include_top=False, pooling="avg", input_shape=(32, 48, 3))
+    model = keras.Sequential([keras.Input((32, 48, 3)), body, keras.layers.Dropout(0.5), keras.layers.Dense(4)])
+    _, exported = signatures(export(tmp_path, model).path)
+    expected = keras.ops.softmax(model.predict(SMALL.normalize(images), verbose=0))
+    found = exported["serving_default"](images=tf.constant(images))["probabilities"]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert exported["features"](images=tf.constant(images))["features"].shape == (5, 1280)
 
 
 def test_an_export_leaves_the_models_threads_and_weights_alone(tmp_path: Path, images: Any) -> None:
