@@ -77,6 +77,6 @@ def _announce(settings: Settings, port: int) -> None:
         shown = sample.relative_to(Path.cwd()) if sample.is_relative_to(Path.cwd()) else sample
         print(  # noqa: T201  (this is what the command has to say)
             f"\n  page  {url}/\n  docs  {url}/docs\n"
-            f"  try   curl -H 'Content-Type: image/jpeg' --data-binary @{shown} {url}/classify/{model}\n",
+            f"  try   curl -s -H 'Content-Type: image/jpeg' --data-binary @{shown} {url}/classify/{model}\n",
             flush=True,
         )

@@ -60,7 +60,7 @@ def test_the_python_runs_and_says_what_its_comments_say(
 
 def test_the_curl_line_gives_the_answer_that_is_shown(lite0_repository: Path, tmp_path: Path) -> None:
     (line,) = (line for line in README.splitlines() if line.startswith("$ curl "))
-    _, _, header, _, file, url = shlex.split(line.removeprefix("$ "))
+    *_, header, _, file, url = shlex.split(line.removeprefix("$ "))
     body = (ROOT / file.removeprefix("@")).read_bytes()
     path = re.sub(r"^http://127\.0\.0\.1:8000", "", url)
     with running_gateway(lite0_repository, tmp_path / "log") as gateway:
