@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import tempfile
 from pathlib import Path
 from queue import Empty, LifoQueue
@@ -16,6 +15,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from keras_archs.artifact import ArtifactCard
+from serving.settings import CPUS
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +37,24 @@ class OpenVinoRuntime:
         self._cache_dir = cache_dir
         self._config: dict[str, Any] = {
             "NUM_STREAMS": streams,
-            "INFERENCE_NUM_THREADS": len(os.sched_getaffinity(0)),
+            "INFERENCE_NUM_THREADS": CPUS,
             "ENABLE_CPU_PINNING": False,  # pinned threads and the decoding threads would queue for the same core
         }
+        if precision == "bf16" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            log.warning("this CPU has no bfloat16: OpenVINO computes in float32")
         if precision != "auto":
             self._config["INFERENCE_PRECISION_HINT"] = precision
 
     def load(self, version_dir: Path, card: ArtifactCard) -> OpenVinoSession:
-        """Compiles the `serving_default` signature of a version for single images."""
+        """Compiles the `serving_default` signature of a version for single images, and runs it once."""
         model = self._converted(version_dir, card)
-        model.reshape([1, *card.preprocessing.size, card.preprocessing.channels])
-        return OpenVinoSession(self._core.compile_model(model, "CPU", self._config))
+        shape = (1, *card.preprocessing.size, card.preprocessing.channels)
+        model.reshape(list(shape))
+        session = OpenVinoSession(self._core.compile_model(model, "CPU", self._config))
+        # A process whose very first inferences run side by side can deadlock: OpenVINO's binding initialises itself in
+        # them, one thread waiting for that with the GIL held, another for the GIL. (Seen in 3 of 40 processes.)
+        session.infer(np.zeros(shape, np.uint8))
+        return session
 
     def _converted(self, version_dir: Path, card: ArtifactCard) -> ov.Model:
         if self._cache_dir is None:

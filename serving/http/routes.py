@@ -57,8 +57,8 @@ models = APIRouter(prefix="/models", tags=["models"])
 classify = APIRouter(prefix="/classify", tags=["classify"], responses=CLASSIFY_ERRORS)
 
 
-def service(request: Request) -> ClassificationService:
-    """The application's service."""
+async def service(request: Request) -> ClassificationService:
+    """The application's service. A coroutine, because FastAPI would send a function to a thread."""
     found: ClassificationService = request.app.state.service
     return found
 

@@ -1,0 +1,67 @@
+"""What both benchmarks start from: one picture, a published model, and the machine's name."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import openvino as ov
+from PIL import Image
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from skimage import data
+
+from keras_archs.registry import create_model, model_card
+from serving.settings import CPUS
+
+if TYPE_CHECKING:
+    import keras
+
+
+def picture() -> bytes:
+    """A photograph as clients send them: a JPEG of 451x300 pixels, 35 KB."""
+    encoded = io.BytesIO()
+    Image.fromarray(data.chelsea()).save(encoded, "JPEG", quality=90)
+    return encoded.getvalue()
+
+
+def build(name: str) -> keras.Model:
+    """A model of the registry, with ImageNet's weights where there are any."""
+    return create_model(name, weights="imagenet" if "imagenet" in model_card(name).weights else None)
+
+
+def publish(model: keras.Model, repository: Path, name: str) -> Path:
+    """Publishes `model`, trained or not, and returns the version's folder."""
+    from keras_archs.export import export_model
+
+    return export_model(model, repository, name=name, allow_untrained=True).path
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on besides the code; a load before the run means that it shared the cores."""
+    return {
+        "cpu": ov.Core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "cores": CPUS,
+        "load_before": round(os.getloadavg()[0], 1),
+    }
+
+
+def show(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Prints a table whose first column names the rows."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    for number, header in enumerate(headers):
+        table.add_column(header, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def write_json(path: Path | None, figures: dict[str, Any]) -> None:
+    """Writes the figures to `path`, if one was asked for."""
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
