@@ -14,7 +14,7 @@ from asgi_correlation_id import CorrelationIdFilter
 from pydantic import ValidationError
 
 from serving.http.app import create_app
-from serving.settings import Settings
+from serving.settings import PREFIX, Settings
 
 SAMPLE = "coffee.jpg"
 
@@ -49,8 +49,10 @@ def serve(**flags: Any) -> None:
 
 
 def _sentence(error: Any) -> str:
+    if not error["loc"]:
+        return str(error["msg"]).removeprefix("Value error, ")
     name = ".".join(str(part) for part in error["loc"])
-    return f"setting {name} (KERAS_ARCHS_{name.upper()}): {error['msg']}; got {error['input']!r}"
+    return f"setting {name} ({PREFIX}{name.upper()}): {error['msg']}; got {error['input']!r}"
 
 
 def _log_to_stderr(level: str) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from keras_archs.preprocessing import DEFAULT_MAX_PIXELS
 
+PREFIX = "KERAS_ARCHS_"
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Settings(BaseSettings):
     """Every setting of the gateway. The environment variable is the name in capitals after `KERAS_ARCHS_`."""
 
-    model_config = SettingsConfigDict(env_prefix="KERAS_ARCHS_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     repository: Path = Field(Path("models"), description="Folder of the model repository.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -47,6 +49,16 @@ class Settings(BaseSettings):
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _no_unknown_variables(self) -> Self:
+        known = {f"{PREFIX}{name.upper()}" for name in type(self).model_fields}
+        unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+        if unknown:
+            close = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"no setting is called {unknown[0]}{hint}")
+        return self
 
     @property
     def conversion_cache(self) -> Path:

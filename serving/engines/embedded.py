@@ -13,7 +13,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -103,7 +102,7 @@ class EmbeddedEngine:
         self._poll_seconds = poll_seconds
         self._memory_limit = memory_limit
         self._workers = WorkerPool(workers, "infer")
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load")  # one at a time: loading takes much memory
+        self._one_load = asyncio.Lock()  # loading takes much memory, and making room is for one
         self._entries: Mapping[str, ModelEntry] = {}
         self._problem: str | None = "the repository has not been read yet"
         self._loaded: OrderedDict[_Key, EmbeddedModel] = OrderedDict()  # least recently used first
@@ -125,7 +124,6 @@ class EmbeddedEngine:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, Exception):
                     await task
-        await asyncio.to_thread(self._loader.shutdown)
         await asyncio.to_thread(self._workers.close)
         self._loaded.clear()
 
@@ -166,7 +164,7 @@ class EmbeddedEngine:
                     raise  # there is no other version to fall back on
                 continue
             if spec.is_newest:
-                self._promote(model, entry)
+                self._promote(entry.name, model.version)
             return model
 
     def _answering(self, entry: ModelEntry, spec: ModelSpec) -> int:
@@ -200,10 +198,11 @@ class EmbeddedEngine:
         version_dir = self._version_dir(name, version)
         started = time.monotonic()
         try:
-            size = await asyncio.to_thread(_size_on_disk, version_dir)
-            self._make_room(size)
-            loop = asyncio.get_running_loop()
-            card, session = await loop.run_in_executor(self._loader, self._read, version_dir)
+            async with self._one_load:
+                size = await asyncio.to_thread(_size_on_disk, version_dir)
+                self._make_room(size)
+                card, session = await asyncio.to_thread(self._read, version_dir)
+                model = self._loaded[key] = EmbeddedModel(version, card, session, self._workers, size)
         except Exception as error:  # a broken version may raise anything, and must not stop the others
             # a runtime's own words may hold paths, so they go to the log only
             reason = str(error) if isinstance(error, artifact.ArtifactError) else "the engine cannot read its graph"
@@ -213,7 +212,6 @@ class EmbeddedEngine:
         finally:
             self._loading.pop(key, None)
         self._failed.pop(key, None)
-        model = self._loaded[key] = EmbeddedModel(version, card, session, self._workers, size)
         log.info("loaded version %d of %s in %.2f s", version, name, time.monotonic() - started)
         return model
 
@@ -233,7 +231,10 @@ class EmbeddedEngine:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._poll_seconds)
-            await self._refresh()
+            try:
+                await self._refresh()
+            except Exception:  # whatever it is, the next look may go well, and without a next look nothing will
+                log.exception("cannot look at the repository")
 
     async def _refresh(self) -> None:
         try:
@@ -249,7 +250,7 @@ class EmbeddedEngine:
             entry = self._entries[name]
             newest = self._best(entry, ModelSpec(name))
             if newest != current and (name, newest) not in self._loading:
-                task = asyncio.create_task(self._replace(entry, newest), name=f"replace {name}/{current}")
+                task = asyncio.create_task(self._replace(name, newest), name=f"replace {name}/{current}")
                 self._replacing.add(task)
                 task.add_done_callback(self._replacing.discard)
 
@@ -261,15 +262,22 @@ class EmbeddedEngine:
         for name in [name for name in self._current if name not in self._entries]:
             del self._current[name]
 
-    async def _replace(self, entry: ModelEntry, version: int) -> None:
+    async def _replace(self, name: str, version: int) -> None:
         with contextlib.suppress(ModelUnavailableError):  # _load has recorded and logged it
-            self._promote(await self._get((entry.name, version)), entry)
+            await self._get((name, version))
+            self._promote(name, version)
 
-    def _promote(self, model: EmbeddedModel, entry: ModelEntry) -> None:
-        previous = self._current.get(entry.name)
-        self._current[entry.name] = model.version
-        if previous not in (None, model.version) and previous not in entry.labels.values():
-            self._loaded.pop((entry.name, previous), None)
+    def _promote(self, name: str, version: int) -> None:
+        """Makes a version the one that answers by default, unless a newer one has become that meanwhile."""
+        entry, current = self._entries.get(name), self._current.get(name)
+        if entry is None or current == version:
+            return
+        if current is not None and (name, current) in self._loaded and current in entry.versions:
+            if current > version:
+                return
+            if current not in entry.labels.values():
+                del self._loaded[name, current]
+        self._current[name] = version
 
     def _entry(self, name: str) -> ModelEntry:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -15,8 +14,6 @@ from starlette.requests import ClientDisconnect
 
 from serving.errors import CATALOGUE, InvalidParameterError, ServingError
 from serving.http.schemas import Problem
-
-log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 CLIENT_CLOSED_REQUEST = 499  # not in the standard; nginx's word for a client that did not wait
@@ -91,8 +88,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        log.exception("unforeseen error at %s", request.url.path, exc_info=error)
-        return await known(request, ServingError("the request could not be answered; the server's log says why"))
+        # Starlette answers outside of all middleware here, and passes the error on to the server, which logs it
+        response = await known(request, ServingError("the request could not be answered; the server's log says why"))
+        response.headers["X-Request-ID"] = correlation_id.get() or ""
+        return response
 
 
 def _sentence(error: Any) -> str:

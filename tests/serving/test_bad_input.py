@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -9,11 +10,14 @@ import socket
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from serving.http.app import create_app
+from serving.settings import Settings
 from tests.support.gateway import Gateway
 
 MODEL = "efficientnet-lite0"
@@ -288,3 +292,22 @@ def test_garbage_instead_of_http(gateway: Gateway) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
         connection.sendall(io.BytesIO(b"\x16\x03\x01\x02\x00\x01\x00" * 100).getvalue())
         assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_an_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("serving.http.body.read_images", broken)
+    monkeypatch.setattr("serving.engines.embedded.EmbeddedEngine.check", lambda *_: None)
+
+    async def ask() -> httpx.Response:
+        app = create_app(Settings(repository=tmp_path))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            return await client.post(PATH)
+
+    problem = assert_problem(asyncio.run(ask()), 500, "internal-error", "the server's log says why")
+    assert "secret" not in str(problem)

@@ -240,6 +240,34 @@ def test_the_least_recently_used_is_unloaded_when_memory_is_bounded(tmp_path: Pa
     asyncio.run(scenario())
 
 
+def test_models_asked_for_at_the_same_time_keep_to_the_bound(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        for name in "abcd":
+            publish(tmp_path, name, 1, kilobytes=100)
+        async with started(tmp_path, runtime, memory_limit=250_000) as engine:
+            await asyncio.gather(*(answering(engine, ModelSpec(name)) for name in "abcd"))
+            assert [states(engine, name)[1] for name in "abcd"].count(State.READY) == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_load_that_ends_late_does_not_bring_the_old_version_back(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime) as engine:
+            runtime.may_load.clear()
+            late = asyncio.create_task(answering(engine))
+            await eventually(lambda: asyncio.sleep(0, bool(runtime.loads)))
+            publish(tmp_path, "net", 2)
+            await eventually(lambda: asyncio.sleep(0, 2 in states(engine)))
+            newer = [asyncio.create_task(answering(engine)) for _ in range(5)]
+            runtime.may_load.set()
+            assert await asyncio.gather(late, *newer) == [1, 2, 2, 2, 2, 2]
+            assert await answering(engine) == 2
+
+    asyncio.run(scenario())
+
+
 def test_a_model_larger_than_the_bound_is_served_alone(tmp_path: Path, runtime: ObedientRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "big", 1, kilobytes=300)

@@ -122,6 +122,11 @@ def test_a_setting_out_of_range_is_said_in_one_line(tmp_path: Path) -> None:
     assert "'0'" in line
 
 
+def test_a_misspelt_variable_is_said_in_one_line(tmp_path: Path) -> None:
+    line = refused("--repository", str(tmp_path), env={"KERAS_ARCHS_MAX_PENDIN": "5"})
+    assert line == "error: no setting is called KERAS_ARCHS_MAX_PENDIN; did you mean KERAS_ARCHS_MAX_PENDING?"
+
+
 def test_overload_is_answered_503_and_passes(
     lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, bytes]
 ) -> None:
