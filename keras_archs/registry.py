@@ -1,23 +1,14 @@
-"""The model cards: what there is to know about each network without building it.
+"""All networks by name. Nothing here loads Keras; `create_model` does, when it is called."""
 
-Nothing here loads Keras; `create_model` does, when it is called.
-"""
-
-import csv
 import difflib
 import fnmatch
 import importlib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from keras_archs.cards import ModelCard
+from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
 from keras_archs.origin import Origin
-from keras_archs.preprocessing import Preprocessing
-from keras_archs.scaling import EFFICIENTNET, EFFICIENTNET_LITE
 
 if TYPE_CHECKING:
     import keras
@@ -27,133 +18,7 @@ class UnknownModelError(ValueError):
     """There is no model of this name."""
 
 
-@dataclass(frozen=True)
-class Paper:
-    """Where an architecture was published."""
-
-    title: str
-    year: int
-    arxiv: str
-    """arXiv identifier, e.g. ``"1905.11946"``."""
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A published top-1 accuracy on ImageNet's validation images, in per cent, one crop."""
-
-    value: float
-    source: str
-
-
-@dataclass(frozen=True)
-class PublishedCost:
-    """Size of a network with its published input and 1000 classes."""
-
-    size: tuple[int, int]
-    trainable: int
-    non_trainable: int
-    macs: int
-    """Multiply-adds of convolutions and dense layers, for one image."""
-
-    @property
-    def parameters(self) -> int:
-        """Trainable and non-trainable parameters, as ``keras.Model.count_params`` counts them."""
-        return self.trainable + self.non_trainable
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """One network of the registry: data only."""
-
-    name: str
-    """Name of the registry, of the endpoint and in the model repository, e.g. ``"efficientnet-b0"``."""
-    title: str
-    """Name for people, e.g. ``"EfficientNet-B0"``."""
-    family: str
-    builder: str
-    """Name of the public function of `keras_archs` that builds it."""
-    preprocessing: Preprocessing
-    """How an image becomes the network's input."""
-    paper: Paper
-    top1: Accuracy | None
-    """What the authors' weights reach; None where nothing was published."""
-    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """Arguments of the builder, where they differ from its defaults."""
-    weights: tuple[str, ...] = ()
-    """Tags that the builder's ``weights`` argument takes; ``()`` if there are only one's own files."""
-
-    @property
-    def cost(self) -> PublishedCost:
-        """Parameters and multiply-adds, from the table that `keras_archs.cost` generates."""
-        return _published_costs()[self.name]
-
-
-@cache
-def _published_costs() -> dict[str, PublishedCost]:
-    with files("keras_archs").joinpath("data/costs.csv").open(encoding="utf-8") as table:
-        return {
-            row["name"]: PublishedCost(
-                size=(int(row["height"]), int(row["width"])),
-                trainable=int(row["trainable"]),
-                non_trainable=int(row["non_trainable"]),
-                macs=int(row["macs"]),
-            )
-            for row in csv.DictReader(table)
-        }
-
-
-EFFICIENTNET_PAPER = Paper(
-    "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019, "1905.11946"
-)
-
-_GOOGLE = "AutoAugment; tensorflow/tpu, models/official/efficientnet/README.md"
-_TIMM = "AutoAugment weights evaluated by timm; results/results-imagenet.csv, tf_efficientnet_*.aa_in1k"
-_GOOGLE_LITE = "tensorflow/tpu, models/official/efficientnet/lite/README.md"
-_EFFICIENTNET_TOP1 = {
-    "b0": Accuracy(77.1, _GOOGLE),
-    "b1": Accuracy(79.1, _GOOGLE),
-    "b2": Accuracy(80.1, _GOOGLE),
-    "b3": Accuracy(81.6, _GOOGLE),
-    "b4": Accuracy(82.9, _GOOGLE),
-    "b5": Accuracy(83.70, _TIMM),
-    "b6": Accuracy(84.12, _TIMM),
-    "b7": Accuracy(84.42, _TIMM),
-    "lite0": Accuracy(75.1, _GOOGLE_LITE),
-    "lite1": Accuracy(76.7, _GOOGLE_LITE),
-    "lite2": Accuracy(77.6, _GOOGLE_LITE),
-    "lite3": Accuracy(79.8, _GOOGLE_LITE),
-    "lite4": Accuracy(81.5, _GOOGLE_LITE),
-}
-
-# The statistics of ImageNet's training images, on the scale of the pixels.
-_IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-_IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
-
-
-def _efficientnet_cards() -> Iterable[ModelCard]:
-    for variant, scaling in (EFFICIENTNET | EFFICIENTNET_LITE).items():
-        lite = variant in EFFICIENTNET_LITE
-        size = scaling.resolution
-        yield ModelCard(
-            name=f"efficientnet-{variant}",
-            title=f"EfficientNet-{variant.capitalize()}",
-            family="EfficientNet-Lite" if lite else "EfficientNet",
-            builder=f"EfficientNet{variant.capitalize()}",
-            preprocessing=Preprocessing(
-                size=(size, size),
-                mean=(127.0,) * 3 if lite else _IMAGENET_MEAN,
-                std=(128.0,) * 3 if lite else _IMAGENET_STD,
-                # As in Google's evaluation: a border of 16 pixels is cropped off on each side.
-                crop_fraction=size / (size + 32),
-                interpolation="bicubic",
-            ),
-            paper=EFFICIENTNET_PAPER,
-            top1=_EFFICIENTNET_TOP1[variant],
-            weights=("imagenet",) if variant in {"lite0", "lite1", "lite2"} else (),
-        )
-
-
-_CARDS = {card.name: card for card in _efficientnet_cards()}
+_CARDS = {card.name: card for card in (*EFFICIENTNET,)}
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:

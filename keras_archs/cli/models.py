@@ -11,8 +11,8 @@ from keras_archs.cli.startup import import_keras
 from keras_archs.registry import create_model, list_models, model_card
 
 if TYPE_CHECKING:
+    from keras_archs.cards import ModelCard
     from keras_archs.cost import LayerCost
-    from keras_archs.registry import ModelCard
 
 
 def list_(
