@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -69,8 +69,11 @@ class Engine(Protocol):
     def problem(self) -> str | None:
         """Why the engine cannot serve at present, in words; None if it can."""
 
+    def names(self) -> Collection[str]:
+        """The models that can be asked for."""
+
     def models(self) -> Mapping[str, tuple[VersionStatus, ...]]:
-        """The models that can be asked for, with the status of their versions, ascending."""
+        """The same with the status of their versions, ascending."""
 
     def check(self, spec: ModelSpec) -> None:
         """Raises what `acquire` would raise if nothing is there that `spec` means; loads nothing."""

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -131,8 +131,12 @@ class EmbeddedEngine:
         """Why the repository cannot be served at present; None if it can."""
         return self._problem
 
+    def names(self) -> Collection[str]:
+        """The repository's models."""
+        return self._entries.keys()
+
     def models(self) -> Mapping[str, tuple[VersionStatus, ...]]:
-        """The repository's models with the status of each version."""
+        """The same with the status of each version."""
         return {
             name: tuple(self._status(entry, version) for version in entry.versions)
             for name, entry in self._entries.items()

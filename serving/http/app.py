@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", StaticFiles(packages=[("serving", "web")]))
 
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_body_mb * 1e6), timeout=settings.upload_timeout)
-    app.add_middleware(RequestMetrics, registry=registry, published=service.engine.models)
+    app.add_middleware(RequestMetrics, registry=registry, published=service.engine.names)
     app.add_middleware(CorrelationIdMiddleware)  # last, so it is outermost: everything inside has a request id
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,7 +20,7 @@ def install(app: FastAPI) -> None:
     described: dict[frozenset[str], dict[str, Any]] = {}
 
     def openapi() -> dict[str, Any]:
-        published = frozenset(app.state.service.engine.models())
+        published = frozenset(app.state.service.engine.names())
         if published not in described:
             described.clear()
             described[published] = _describe(app, published)
@@ -32,26 +33,38 @@ def _describe(app: FastAPI, published: frozenset[str]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
     template = document["paths"].pop(TEMPLATE)
-    members = {name: _member(template, name, name in published) for name in sorted({*list_models(), *published})}
+    known = list_models()
+    others = sorted(published.difference(known))
+    members = {name: _registered(template, name) for name in known} | {
+        name: _foreign(template, name) for name in others
+    }
+    for name in set(known) - published:
+        operation = members[name]["post"]
+        operation["summary"] += " (not published here)"
+        operation["description"] += f" Publish it with `keras-archs export {name}`; until then this answers 404."
     document["paths"] = {f"/classify/{name}": path for name, path in members.items()} | document["paths"]
     return document
 
 
-def _member(template: dict[str, Any], name: str, published: bool) -> dict[str, Any]:
+def _registered(template: dict[str, Any], name: str) -> dict[str, Any]:
+    card = model_card(name)
+    height, width = card.preprocessing.size
+    return _member(
+        template,
+        name,
+        tags=[card.family],
+        summary=f"{card.title}, {width}x{height}",
+        description=f"Classifies images with {card.title} ({card.paper.title}, {card.paper.year}).",
+    )
+
+
+def _foreign(template: dict[str, Any], name: str) -> dict[str, Any]:
+    return _member(template, name, tags=["published here"], summary=f"{name}, published in this repository")
+
+
+def _member(template: dict[str, Any], name: str, **described: Any) -> dict[str, Any]:
     path = copy.deepcopy(template)
-    operation = path["post"]
-    operation["operationId"] = f"classify_{name}".replace("-", "_").replace(".", "_")
-    operation["parameters"] = [one for one in operation["parameters"] if one["name"] != "model"]
-    if name in list_models():
-        card = model_card(name)
-        height, width = card.preprocessing.size
-        operation["tags"] = [card.family]
-        operation["summary"] = f"{card.title}, {width}x{height}"
-        operation["description"] = f"Classifies images with {card.title} ({card.paper.title}, {card.paper.year})."
-    else:
-        operation["tags"] = ["published here"]
-        operation["summary"] = f"{name}, published in this repository"
-    if not published:
-        operation["summary"] += " (not published here)"
-        operation["description"] += f" Publish it with `keras-archs export {name}`; until then this answers 404."
+    path["post"] |= described
+    path["post"]["operationId"] = "classify_" + re.sub(r"\W", "_", name)
+    path["post"]["parameters"] = [one for one in path["post"]["parameters"] if one["name"] != "model"]
     return path

@@ -76,7 +76,7 @@ async def healthz() -> HealthOut:
 async def readyz(service: Service) -> HealthOut:
     """503 while the model repository cannot be served, or holds no model."""
     problem = service.engine.problem()
-    if problem is None and not service.engine.models():
+    if problem is None and not service.engine.names():
         problem = "the repository holds no model; publish one with `keras-archs export`"
     if problem is not None:
         raise errors.ModelUnavailableError(problem)
