@@ -16,6 +16,7 @@ from .models.efficientnet import (
     EfficientNetLite3,
     EfficientNetLite4,
 )
+from .models.mobilenet import MobileNet, SEMobileNet
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
 
@@ -33,7 +34,9 @@ __all__ = [
     "EfficientNetLite2",
     "EfficientNetLite3",
     "EfficientNetLite4",
+    "MobileNet",
     "Preprocessing",
+    "SEMobileNet",
     "__version__",
     "create_model",
     "export_model",
