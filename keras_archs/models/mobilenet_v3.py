@@ -48,7 +48,8 @@ class Plan:
 SIZE = 224
 STEM = 16
 TOP_EXPANSION = 6
-"""The convolution before pooling: 960 of 160 channels in Table 1, 576 of 96 in Table 2."""
+"""The convolution before pooling: 960 of 160 channels in Table 1, 576 of 96 in Table 2. As in TF-slim, no
+squeeze-and-excitation follows it, neither in the large network nor in the small one."""
 
 RE, HS = "relu", "hard_swish"
 

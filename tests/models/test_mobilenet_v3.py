@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -141,6 +142,13 @@ def test_mixed_precision_answers_in_float32(calibrate: Calibrate) -> None:
     probabilities = np.asarray(mixed(images))
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, full(images), atol=0.01)
+
+
+def test_a_saved_model_reloads_without_this_package(calibrate: Calibrate, tmp_path: Path) -> None:
+    model = calibrate(keras_archs.MobileNetV3Small(input_shape=(None, None, 3)))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(photographs(65, 64)), model(photographs(65, 64)))
 
 
 def test_signature_and_help() -> None:
