@@ -16,6 +16,9 @@ from .models.efficientnet import (
     EfficientNetLite3,
     EfficientNetLite4,
 )
+from .models.mobilenet import MobileNet, SEMobileNet
+from .models.mobilenet_v2 import MobileNetV2
+from .models.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
 
@@ -33,7 +36,12 @@ __all__ = [
     "EfficientNetLite2",
     "EfficientNetLite3",
     "EfficientNetLite4",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
     "Preprocessing",
+    "SEMobileNet",
     "__version__",
     "create_model",
     "export_model",

@@ -61,6 +61,7 @@ def classification_head(
     x: keras.KerasTensor,
     options: ClassifierOptions,
     *,
+    neck: Callable[[keras.KerasTensor], keras.KerasTensor] | None = None,
     dropout_rate: float = 0.0,
     kernel_initializer: Any = "glorot_uniform",
 ) -> keras.KerasTensor:
@@ -69,7 +70,8 @@ def classification_head(
     Args:
         x: The last feature map.
         options: ``include_top``, ``pooling``, ``classes``, ``classifier_activation`` and ``prefix`` are used.
-        dropout_rate: Dropout between pooling and classifier.
+        neck: Layers that belong to the classifier and come between pooling and dropout, if there are any.
+        dropout_rate: Dropout before the classifier.
         kernel_initializer: Of the classifier.
 
     Returns:
@@ -82,6 +84,8 @@ def classification_head(
         x = layers.GlobalMaxPooling2D(name=f"{prefix}max_pool")(x)
     if not options["include_top"]:
         return x
+    if neck:
+        x = neck(x)
     if dropout_rate:
         x = layers.Dropout(dropout_rate, name=f"{prefix}top_dropout")(x)
     # In float32 under mixed precision too: a softmax over 1000 classes in float16 loses the small ones.
@@ -100,11 +104,77 @@ def model_of(images: keras.KerasTensor, outputs: keras.KerasTensor, options: Cla
     return keras.Model(inputs, outputs, name=options["name"])
 
 
+def conv_bn(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    stride: int,
+    activation: str | None,
+    *,
+    kernel_initializer: Callable[[], keras.initializers.Initializer],
+    momentum: float,
+    name: str,
+) -> keras.KerasTensor:
+    """Convolution with SAME padding, normalisation and (where there is one) activation, as in TensorFlow's networks.
+
+    Args:
+        x: Feature map.
+        filters: Channels of the result.
+        kernel: Height and width of the window.
+        stride: In both directions.
+        activation: None for a linear result.
+        kernel_initializer: Makes the initializer; each convolution gets its own, hence its own draw.
+        momentum: Of the moving statistics.
+        name: Start of the layers' names.
+
+    Returns:
+        The new feature map.
+    """
+    x = layers.Conv2D(
+        filters,
+        kernel,
+        stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=kernel_initializer(),
+        name=f"{name}_conv",
+    )(x)
+    return _bn(x, activation, momentum=momentum, name=name)
+
+
+def depthwise_bn(
+    x: keras.KerasTensor,
+    kernel: int,
+    stride: int,
+    activation: str | None,
+    *,
+    kernel_initializer: Callable[[], keras.initializers.Initializer],
+    momentum: float,
+    name: str,
+) -> keras.KerasTensor:
+    """`conv_bn` with one filter per channel."""
+    x = layers.DepthwiseConv2D(
+        kernel,
+        stride,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer=kernel_initializer(),
+        name=f"{name}_conv",
+    )(x)
+    return _bn(x, activation, momentum=momentum, name=name)
+
+
+def _bn(x: keras.KerasTensor, activation: str | None, *, momentum: float, name: str) -> keras.KerasTensor:
+    x = layers.BatchNormalization(momentum=momentum, epsilon=1e-3, name=f"{name}_bn")(x)
+    return layers.Activation(activation, name=f"{name}_activation")(x) if activation else x
+
+
 def squeeze_excite(
     x: keras.KerasTensor,
     hidden: int,
     *,
     activation: str,
+    gate_activation: str = "sigmoid",
     kernel_initializer: Callable[[], keras.initializers.Initializer],
     name: str,
 ) -> keras.KerasTensor:
@@ -113,7 +183,8 @@ def squeeze_excite(
     Args:
         x: Feature map.
         hidden: Channels of the bottleneck between squeeze and excitation.
-        activation: Inside the bottleneck; the gate is a sigmoid.
+        activation: Inside the bottleneck.
+        gate_activation: Of the gate that the channels are multiplied by.
         kernel_initializer: Makes the initializer of a 1x1 convolution; each gets its own, hence its own draw.
         name: Start of the layers' names.
 
@@ -121,7 +192,7 @@ def squeeze_excite(
         The feature map, scaled.
     """
     gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
-    for step, filters, function in (("reduce", hidden, activation), ("expand", x.shape[-1], "sigmoid")):
+    for step, filters, function in (("reduce", hidden, activation), ("expand", x.shape[-1], gate_activation)):
         gate = layers.Conv2D(
             filters, 1, activation=function, kernel_initializer=kernel_initializer(), name=f"{name}_{step}"
         )(gate)

@@ -12,6 +12,7 @@ keyword-only function whose signature and help a reader, an IDE and `inspect` ca
 
 import functools
 import inspect
+import math
 import os
 import textwrap
 from collections.abc import Callable, Mapping
@@ -46,6 +47,11 @@ def one_of(*values: object) -> Callable[[Any], bool]:
 def is_fraction(value: object) -> bool:
     """Allow rates: at least 0 and less than 1."""
     return isinstance(value, int | float) and 0 <= value < 1
+
+
+def is_positive(value: object) -> bool:
+    """Allow finite numbers above 0; ``True`` is not a number here."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def is_positive_integer(value: object) -> bool:

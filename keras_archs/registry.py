@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from keras_archs.cards import ModelCard
 from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
+from keras_archs.cards.mobilenet import CARDS as MOBILENET
+from keras_archs.cards.mobilenet_v2 import CARDS as MOBILENET_V2
+from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
 from keras_archs.origin import Origin
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ class UnknownModelError(ValueError):
     """There is no model of this name."""
 
 
-_CARDS = {card.name: card for card in (*EFFICIENTNET,)}
+_CARDS = {card.name: card for card in (*EFFICIENTNET, *MOBILENET, *MOBILENET_V2, *MOBILENET_V3)}
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
@@ -39,9 +42,10 @@ def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
     return sorted(names, key=_natural)
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key under which 9 comes before 10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+def _natural(name: str) -> list[tuple[float, str]]:
+    """Sort key under which 9 comes before 10, and 0.25 before 0.5."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)  # every second one is a number
+    return [(float(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts)]
 
 
 def model_card(name: str) -> ModelCard:

@@ -74,6 +74,13 @@ def test_info_shows_the_card(capsys: Captured) -> None:
         assert fact in text
 
 
+def test_info_says_how_to_build_the_network(capsys: Captured) -> None:
+    assert run(["info", "mobilenet-0.25-128"]) == 0
+    assert f"keras_archs.MobileNet(alpha=0.25, rho={128 / 224})\n" in capsys.readouterr().out
+    assert run(["info", "mobilenet-v3-small-minimalistic", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["arguments"] == {"minimalistic": True}
+
+
 def test_info_shows_the_cost_of_every_layer(capsys: Captured) -> None:
     assert run(["info", "efficientnet-lite0", "--layers", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -93,7 +93,7 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("name", card.name),
         ("title", card.title),
         ("family", card.family),
-        ("builder", f"keras_archs.{card.builder}"),
+        ("builder", f"keras_archs.{card.builder}({_arguments(card)})"),
         ("paper", f"{card.paper.title} ({card.paper.year}), https://arxiv.org/abs/{card.paper.arxiv}"),
         ("input", f"{_input(card)}, {'RGB' if how.channels == 3 else 'greyscale'}"),
         ("preprocessing", f"{how.interpolation}, centre crop of {how.crop_fraction:.4g}"),
@@ -111,6 +111,7 @@ def _as_json(card: ModelCard) -> dict[str, Any]:
         "title": card.title,
         "family": card.family,
         "builder": card.builder,
+        "arguments": dict(card.arguments),
         "paper": {"title": card.paper.title, "year": card.paper.year, "arxiv": card.paper.arxiv},
         "preprocessing": card.preprocessing.to_json(),
         "parameters": {"trainable": card.cost.trainable, "non_trainable": card.cost.non_trainable},
@@ -128,6 +129,10 @@ def _layer_as_json(layer: LayerCost) -> dict[str, Any]:
         "parameters": layer.parameters,
         "macs": layer.macs,
     }
+
+
+def _arguments(card: ModelCard) -> str:
+    return ", ".join(f"{key}={value!r}" for key, value in card.arguments.items())
 
 
 def _input(card: ModelCard) -> str:

@@ -85,3 +85,16 @@ def assert_same(ours: Floats, theirs: Floats, tolerance: float) -> None:
     assert distance / spread > 0.05
     assert float(np.asarray(keras.ops.softmax(theirs)).max()) < 0.5
     assert float(np.abs(ours - theirs).max()) / distance < tolerance
+
+
+def share_weights(ours: keras.Model, theirs: keras.Model) -> None:
+    """Give their network our weights; a classifier may be a 1x1 convolution there."""
+    assert [(v.name, _squeezed(v.shape)) for v in theirs.weights] == [
+        (v.name, _squeezed(v.shape)) for v in ours.weights
+    ]
+    for their_variable, our_variable in zip(theirs.weights, ours.weights, strict=True):
+        their_variable.assign(np.reshape(our_variable, their_variable.shape))
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[2:] if shape[:2] == (1, 1) else shape

@@ -1,0 +1,51 @@
+"""The cards of MobileNet and SE-MobileNet."""
+
+from collections.abc import Iterable
+
+from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.preprocessing import Preprocessing
+
+PAPER = Paper("MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017, "1704.04861")
+SE_PAPER = Paper("Squeeze-and-Excitation Networks", 2017, "1709.01507")
+
+_SLIM = "tensorflow/models, research/slim/nets/mobilenet_v1.md"
+# By width and size.
+_TOP1 = {
+    1.0: {224: 70.9, 192: 70.0, 160: 68.0, 128: 65.2},
+    0.75: {224: 68.4, 192: 67.2, 160: 65.3, 128: 62.1},
+    0.5: {224: 63.3, 192: 61.7, 160: 59.1, 128: 56.3},
+    0.25: {224: 49.8, 192: 47.7, 160: 45.5, 128: 41.5},
+}
+
+
+def preprocessing(size: int) -> Preprocessing:
+    """As in TF-slim's evaluation of all MobileNets: from -1 to 1."""
+    return Preprocessing(size=(size, size), mean=(127.5,) * 3, std=(127.5,) * 3, interpolation="bilinear")
+
+
+def _cards() -> Iterable[ModelCard]:
+    for alpha, by_size in _TOP1.items():
+        for size, top1 in by_size.items():
+            arguments = {"alpha": alpha, "rho": size / 224}
+            yield ModelCard(
+                name=f"mobilenet-{alpha}-{size}",
+                title=f"MobileNet-{alpha}-{size}",
+                family="MobileNet",
+                builder="MobileNet",
+                preprocessing=preprocessing(size),
+                paper=PAPER,
+                top1=Accuracy(top1, _SLIM),
+                arguments={key: value for key, value in arguments.items() if value != 1},
+            )
+    yield ModelCard(
+        name="se-mobilenet",
+        title="SE-MobileNet",
+        family="MobileNet",
+        builder="SEMobileNet",
+        preprocessing=preprocessing(224),
+        paper=SE_PAPER,
+        top1=Accuracy(74.7, "Hu et al. 2017, table 3"),
+    )
+
+
+CARDS = tuple(_cards())

@@ -1,0 +1,24 @@
+"""The cards of MobileNetV2."""
+
+from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.cards.mobilenet import preprocessing
+
+PAPER = Paper("MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, "1801.04381")
+
+_SLIM = "tensorflow/models, research/slim/nets/mobilenet/README.md"
+# By width.
+_TOP1 = {0.35: 60.3, 0.5: 65.4, 0.75: 69.8, 1.0: 71.8, 1.3: 74.4, 1.4: 75.0}
+
+CARDS = tuple(
+    ModelCard(
+        name=f"mobilenet-v2-{alpha}",
+        title=f"MobileNetV2-{alpha}",
+        family="MobileNetV2",
+        builder="MobileNetV2",
+        preprocessing=preprocessing(224),
+        paper=PAPER,
+        top1=Accuracy(top1, _SLIM),
+        arguments={} if alpha == 1 else {"alpha": alpha},
+    )
+    for alpha, top1 in _TOP1.items()
+)

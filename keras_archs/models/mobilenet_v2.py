@@ -1,0 +1,104 @@
+"""MobileNetV2: Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (2018).
+
+The skip joins the narrow feature maps: a block widens its input, filters each channel, and projects back without a
+nonlinearity, which would destroy information where there are few channels (sections 3.2 and 3.3).
+
+Constants that the paper does not print are TF-slim's, the authors' implementation. keras.applications, whose numbers
+these are, has no dropout, other initialisation, and padding that is wrong where odd sizes are not known beforehand.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Unpack
+
+import keras
+from keras import layers
+
+from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of
+from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive
+from keras_archs.scaling import round_filters
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of Table 2: ``repeats`` bottlenecks, of which the first has the stride."""
+
+    expansion: int
+    filters: int
+    repeats: int
+    stride: int
+
+
+SIZE = 224
+STEM = 32
+STAGES = (
+    Stage(expansion=1, filters=16, repeats=1, stride=1),
+    Stage(expansion=6, filters=24, repeats=2, stride=2),
+    Stage(expansion=6, filters=32, repeats=3, stride=2),
+    Stage(expansion=6, filters=64, repeats=4, stride=2),
+    Stage(expansion=6, filters=96, repeats=3, stride=1),
+    Stage(expansion=6, filters=160, repeats=3, stride=2),
+    Stage(expansion=6, filters=320, repeats=1, stride=1),
+)
+TOP = 1280
+
+
+class MobileNetV2Options(ClassifierOptions, total=False):
+    """The arguments of MobileNetV2."""
+
+    alpha: Annotated[
+        float,
+        Option(
+            1.0,
+            "Width multiplier: factor on the number of channels, rounded to multiples of 8; positive. The last "
+            "convolution grows with it and does not shrink.",
+            is_positive,
+        ),
+    ]
+    dropout_rate: Annotated[
+        float, Option(0.2, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
+    ]
+
+
+def _initializer() -> keras.initializers.Initializer:
+    return keras.initializers.TruncatedNormal(stddev=0.09)
+
+
+_conv_bn = partial(conv_bn, kernel_initializer=_initializer, momentum=0.997)
+_depthwise_bn = partial(depthwise_bn, kernel_initializer=_initializer, momentum=0.997)
+
+
+def _block(x: keras.KerasTensor, expansion: int, filters: int, stride: int, *, name: str) -> keras.KerasTensor:
+    """Inverted residual with a linear bottleneck (Table 1, figure 4d); skip if shapes allow."""
+    inputs, filters_in = x, x.shape[-1]
+    if expansion > 1:
+        x = _conv_bn(x, filters_in * expansion, 1, 1, "relu6", name=f"{name}_expand")
+    x = _depthwise_bn(x, 3, stride, "relu6", name=f"{name}_depthwise")
+    x = _conv_bn(x, filters, 1, 1, None, name=f"{name}_project")
+    return layers.Add(name=f"{name}_add")([inputs, x]) if stride == 1 and filters_in == filters else x
+
+
+def _stage(x: keras.KerasTensor, stage: Stage, *, alpha: float, name: str) -> keras.KerasTensor:
+    """The blocks of one row of Table 2."""
+    for block in range(1, stage.repeats + 1):
+        x = _block(
+            x,
+            stage.expansion,
+            round_filters(stage.filters, alpha),
+            stride=stage.stride if block == 1 else 1,
+            name=f"{name}_block{block}",
+        )
+    return x
+
+
+@architecture(MobileNetV2Options)
+def MobileNetV2(**options: Unpack[MobileNetV2Options]) -> keras.Model:
+    """MobileNetV2 for images of 224 pixels, with alpha times the channels (Table 2)."""
+    prefix, alpha = options["prefix"], options["alpha"]
+    images = image_input(SIZE, options)
+    x = _conv_bn(images, round_filters(STEM, alpha), 3, 2, "relu6", name=f"{prefix}stem")
+    for number, stage in enumerate(STAGES, start=1):
+        x = _stage(x, stage, alpha=alpha, name=f"{prefix}stage{number}")
+    x = _conv_bn(x, round_filters(TOP, max(1.0, alpha)), 1, 1, "relu6", name=f"{prefix}top")
+    x = classification_head(x, options, dropout_rate=options["dropout_rate"], kernel_initializer=_initializer())
+    return model_of(images, x, options)

@@ -1,0 +1,107 @@
+"""MobileNetV2 computes what the reference implementation computes, at any size."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_archs
+
+from .conftest import assert_same, photographs, share_weights
+
+Calibrate = Callable[[keras.Model], keras.Model]
+
+
+@pytest.mark.parametrize("alpha", [0.35, 1.0, 1.4])
+def test_parity_with_keras_applications(alpha: float, calibrate: Calibrate) -> None:
+    """Same weights, same logits, though ours is built for any size and theirs for this one."""
+    ours = calibrate(keras_archs.MobileNetV2(alpha=alpha, input_shape=(None, None, 3), classifier_activation=None))
+    for height, width in [(224, 224), (161, 113)]:
+        theirs = keras.applications.MobileNetV2(
+            alpha=alpha, weights=None, input_shape=(height, width, 3), classifier_activation=None
+        )
+        share_weights(ours, theirs)
+        images = photographs(height, width)
+        assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-4)
+
+
+def test_a_network_for_any_size_equals_one_for_this_size(calibrate: Calibrate) -> None:
+    anything = calibrate(keras_archs.MobileNetV2(alpha=0.5, input_shape=(None, None, 3), classifier_activation=None))
+    for shape in ((224, 224), (113, 161), (33, 224)):
+        fixed = keras_archs.MobileNetV2(alpha=0.5, input_shape=(*shape, 3), classifier_activation=None)
+        fixed.set_weights(anything.get_weights())
+        images = photographs(*shape)
+        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "stem", "stages", "top"),
+    [
+        (0.35, 16, [8, 8, 16, 24, 32, 56, 112], 1280),
+        (0.5, 16, [8, 16, 16, 32, 48, 80, 160], 1280),
+        (1.0, 32, [16, 24, 32, 64, 96, 160, 320], 1280),
+        (1.3, 40, [24, 32, 40, 80, 128, 208, 416], 1664),
+        (1.4, 48, [24, 32, 48, 88, 136, 224, 448], 1792),
+    ],
+)
+def test_alpha_scales_every_layer_but_the_last_does_not_shrink(
+    alpha: float, stem: int, stages: list[int], top: int
+) -> None:
+    model = keras_archs.MobileNetV2(alpha=alpha, include_top=False, pooling="avg")
+    assert model.get_layer("stem_conv").filters == stem
+    assert [model.get_layer(f"stage{n}_block1_project_conv").filters for n in range(1, 8)] == stages
+    assert model.output_shape == (None, top)
+
+
+def test_bottlenecks_are_linear_and_skip_where_shapes_allow() -> None:
+    names = {layer.name for layer in keras_archs.MobileNetV2().layers}
+    assert not any("project_activation" in name for name in names)
+    assert "stage1_block1_expand_conv" not in names
+    skips = {name for name in names if name.endswith("_add")}
+    # Every repetition within a row of Table 2, and no first block.
+    rows = {2: 2, 3: 3, 4: 4, 5: 3, 6: 3}
+    assert skips == {f"stage{row}_block{n}_add" for row, count in rows.items() for n in range(2, count + 1)}
+
+
+def test_constants_are_the_published_ones() -> None:
+    model = keras_archs.MobileNetV2()
+    norm = model.get_layer("top_bn")
+    assert (norm.momentum, norm.epsilon) == (0.997, 1e-3)
+    assert model.get_layer("top_dropout").rate == 0.2
+    kernel = np.asarray(model.get_layer("top_conv").kernel)
+    assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # a normal of 0.09, truncated at twice that
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in keras_archs.MobileNetV2(dropout_rate=0).layers)
+
+
+def test_two_networks_in_one_graph() -> None:
+    images = keras.Input((64, 64, 3), name="images")
+    left = keras_archs.MobileNetV2(alpha=0.35, input_tensor=images, prefix="left_", classes=5)
+    right = keras_archs.MobileNetV2(alpha=0.35, input_tensor=images, prefix="right_", classes=5)
+    both = keras.Model(images, left.output + right.output)
+    names = [layer.name for layer in both.layers]
+    assert len(names) == len(set(names))
+    assert both(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 5)
+
+
+def test_signature_and_help() -> None:
+    assert list(inspect.signature(keras_archs.MobileNetV2).parameters)[-2:] == ["alpha", "dropout_rate"]
+    assert (inspect.getdoc(keras_archs.MobileNetV2) or "").startswith("MobileNetV2 for images of 224 pixels")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received", "allowed"),
+    [
+        ({"alpha": 0}, "alpha=0", "positive"),
+        ({"alpha": None}, "alpha=None", "positive"),
+        ({"dropout_rate": -0.1}, "dropout_rate=-0.1", "at least 0"),
+        ({"weights": "imagenet"}, "MobileNetV2", "EfficientNetLite0"),
+    ],
+)
+def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:
+    with pytest.raises(ValueError) as error:
+        keras_archs.MobileNetV2(**arguments)
+    assert received in str(error.value)
+    assert allowed in str(error.value)

@@ -1,0 +1,174 @@
+"""MobileNetV3 computes what the reference implementation computes, at any size."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_archs
+
+from .conftest import assert_same, photographs, share_weights
+
+Calibrate = Callable[[keras.Model], keras.Model]
+
+
+@pytest.mark.parametrize(
+    ("builder", "arguments"),
+    [
+        ("MobileNetV3Large", {}),
+        ("MobileNetV3Large", {"alpha": 0.75}),
+        ("MobileNetV3Large", {"minimalistic": True}),
+        ("MobileNetV3Small", {}),
+        ("MobileNetV3Small", {"alpha": 0.75}),
+        ("MobileNetV3Small", {"minimalistic": True}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value) or "1.0",
+)
+def test_parity_with_keras_applications(builder: str, arguments: dict[str, Any], calibrate: Calibrate) -> None:
+    """Same weights, same logits, though ours is built for any size and theirs for this one."""
+    build = getattr(keras_archs, builder)
+    ours = calibrate(build(input_shape=(None, None, 3), classifier_activation=None, **arguments))
+    for height, width in [(224, 224), (161, 113)]:
+        theirs = getattr(keras.applications, builder)(
+            weights=None,
+            input_shape=(height, width, 3),
+            include_preprocessing=False,
+            classifier_activation=None,
+            **arguments,
+        )
+        share_weights(ours, theirs)
+        images = photographs(height, width)
+        assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("minimalistic", [False, True])
+def test_a_network_for_any_size_equals_one_for_this_size(minimalistic: bool, calibrate: Calibrate) -> None:
+    arguments: dict[str, Any] = {"minimalistic": minimalistic, "classifier_activation": None}
+    anything = calibrate(keras_archs.MobileNetV3Small(input_shape=(None, None, 3), **arguments))
+    for shape in ((224, 224), (113, 161), (33, 224)):
+        fixed = keras_archs.MobileNetV3Small(input_shape=(*shape, 3), **arguments)
+        fixed.set_weights(anything.get_weights())
+        images = photographs(*shape)
+        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("builder", "expanded", "squeezed"),
+    [
+        # The columns "exp size" and "SE" of Tables 1 and 2.
+        (
+            "MobileNetV3Large",
+            [16, 64, 72, 72, 120, 120, 240, 200, 184, 184, 480, 672, 672, 960, 960],
+            [3, 4, 5, 10, 11, 12, 13, 14],
+        ),
+        ("MobileNetV3Small", [16, 72, 88, 96, 240, 240, 120, 144, 288, 576, 576], [0, 3, 4, 5, 6, 7, 8, 9, 10]),
+    ],
+)
+def test_blocks_are_those_of_the_tables(builder: str, expanded: list[int], squeezed: list[int]) -> None:
+    model = getattr(keras_archs, builder)()
+    names = [layer.name.removesuffix("_depthwise_conv") for layer in model.layers if "_depthwise_conv" in layer.name]
+    assert [model.get_layer(f"{name}_depthwise_conv").kernel.shape[2] for name in names] == expanded
+    layers = {layer.name for layer in model.layers}
+    assert [index for index, name in enumerate(names) if f"{name}_se_excite" in layers] == squeezed
+
+
+def test_the_gate_is_piecewise_linear_and_sees_a_quarter_of_the_expanded_channels() -> None:
+    model = keras_archs.MobileNetV3Large()
+    reduce, expand = (model.get_layer(f"stage3_block1_se_{step}") for step in ("reduce", "expand"))
+    assert (reduce.filters, expand.filters) == (24, 72)  # 72 / 4, rounded to a multiple of 8 without losing 10 %
+    assert (reduce.activation, expand.activation) == (keras.activations.relu, keras.activations.hard_sigmoid)
+
+
+def test_minimalistic_networks_keep_the_widths_and_nothing_that_is_dear() -> None:
+    model = keras_archs.MobileNetV3Large(minimalistic=True)
+    assert not any("_se_" in layer.name for layer in model.layers)
+    windows = {layer.kernel_size for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
+    assert windows == {(3, 3)}
+    activations = {layer.activation for layer in model.layers if isinstance(layer, keras.layers.Activation)}
+    assert activations == {keras.activations.relu}
+    assert model.get_layer("neck").activation is keras.activations.relu
+
+
+@pytest.mark.parametrize(
+    ("alpha", "stem", "last", "top", "neck"),
+    [(0.5, 8, 80, 480, 1280), (0.75, 16, 120, 720, 1280), (1.0, 16, 160, 960, 1280), (1.25, 24, 200, 1200, 1600)],
+)
+def test_alpha_scales_every_layer_but_the_neck_does_not_shrink(
+    alpha: float, stem: int, last: int, top: int, neck: int
+) -> None:
+    model = keras_archs.MobileNetV3Large(alpha=alpha)
+    filters = [model.get_layer(f"{name}_conv").filters for name in ("stem", "stage6_block3_project", "top")]
+    assert filters == [stem, last, top]
+    assert model.get_layer("neck").units == neck
+
+
+def test_without_classifier_there_is_no_neck() -> None:
+    features = keras_archs.MobileNetV3Small(include_top=False, pooling="avg")
+    assert features.output_shape == (None, 576)
+    assert keras_archs.MobileNetV3Small(include_top=False).output_shape == (None, None, None, 576)
+    assert "neck" not in {layer.name for layer in features.layers}
+
+
+def test_constants_are_the_published_ones() -> None:
+    model = keras_archs.MobileNetV3Small()
+    norm = model.get_layer("top_bn")
+    assert (norm.momentum, norm.epsilon) == (0.99, 1e-3)
+    assert model.get_layer("top_dropout").rate == 0.2
+    assert model.get_layer("top_dropout").input is model.get_layer("neck").output
+    kernel = np.asarray(model.get_layer("neck").kernel)
+    assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # a normal of 0.09, truncated at twice that
+
+
+def test_two_networks_in_one_graph() -> None:
+    images = keras.Input((64, 64, 3), name="images")
+    left = keras_archs.MobileNetV3Small(input_tensor=images, prefix="left_", classes=5)
+    right = keras_archs.MobileNetV3Small(input_tensor=images, prefix="right_", classes=5, minimalistic=True)
+    both = keras.Model(images, left.output + right.output)
+    names = [layer.name for layer in both.layers]
+    assert len(names) == len(set(names))
+    assert both(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 5)
+
+
+def test_mixed_precision_answers_in_float32(calibrate: Calibrate) -> None:
+    images = photographs(64, 64)
+    full = calibrate(keras_archs.MobileNetV3Small(input_shape=(64, 64, 3)))
+    keras.config.set_dtype_policy("mixed_float16")
+    mixed = keras_archs.MobileNetV3Small(input_shape=(64, 64, 3))
+    mixed.set_weights(full.get_weights())
+    probabilities = np.asarray(mixed(images))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, full(images), atol=0.01)
+
+
+def test_a_saved_model_reloads_without_this_package(calibrate: Calibrate, tmp_path: Path) -> None:
+    model = calibrate(keras_archs.MobileNetV3Small(input_shape=(None, None, 3)))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(photographs(65, 64)), model(photographs(65, 64)))
+
+
+def test_signature_and_help() -> None:
+    parameters = inspect.signature(keras_archs.MobileNetV3Large).parameters
+    assert list(parameters)[-3:] == ["alpha", "minimalistic", "dropout_rate"]
+    assert (inspect.getdoc(keras_archs.MobileNetV3Large) or "").startswith("MobileNetV3-Large for images of 224")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received", "allowed"),
+    [
+        ({"alpha": -1}, "alpha=-1", "positive"),
+        ({"alpha": "large"}, "alpha='large'", "positive"),
+        ({"minimalistic": None}, "minimalistic=None", "True or False"),
+        ({"dropout_rate": 1}, "dropout_rate=1", "less than 1"),
+        ({"weights": "imagenet"}, "MobileNetV3Small", "EfficientNetLite0"),
+    ],
+)
+def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:
+    with pytest.raises(ValueError) as error:
+        keras_archs.MobileNetV3Small(**arguments)
+    assert received in str(error.value)
+    assert allowed in str(error.value)
