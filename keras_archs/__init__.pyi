@@ -1,6 +1,19 @@
 from .cost import profile
 from .export import export_model
 from .labels import imagenet_labels
+from .models.densenet import (
+    DenseNet40_12,
+    DenseNet100_12,
+    DenseNet100_24,
+    DenseNet121,
+    DenseNet161,
+    DenseNet169,
+    DenseNet201,
+    DenseNet264,
+    DenseNetBC100_12,
+    DenseNetBC190_40,
+    DenseNetBC250_24,
+)
 from .models.efficientnet import (
     EfficientNetB0,
     EfficientNetB1,
@@ -20,6 +33,17 @@ from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
 
 __all__ = [
+    "DenseNet40_12",
+    "DenseNet100_12",
+    "DenseNet100_24",
+    "DenseNet121",
+    "DenseNet161",
+    "DenseNet169",
+    "DenseNet201",
+    "DenseNet264",
+    "DenseNetBC100_12",
+    "DenseNetBC190_40",
+    "DenseNetBC250_24",
     "EfficientNetB0",
     "EfficientNetB1",
     "EfficientNetB2",

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from keras_archs.cards import ModelCard
+from keras_archs.cards.densenet import CARDS as DENSENET
 from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
 from keras_archs.origin import Origin
 
@@ -18,7 +19,7 @@ class UnknownModelError(ValueError):
     """There is no model of this name."""
 
 
-_CARDS = {card.name: card for card in (*EFFICIENTNET,)}
+_CARDS = {card.name: card for card in (*DENSENET, *EFFICIENTNET)}
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
