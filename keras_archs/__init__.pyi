@@ -29,6 +29,15 @@ from .models.efficientnet import (
     EfficientNetLite3,
     EfficientNetLite4,
 )
+from .models.efficientnet_v2 import (
+    EfficientNetV2B0,
+    EfficientNetV2B1,
+    EfficientNetV2B2,
+    EfficientNetV2B3,
+    EfficientNetV2L,
+    EfficientNetV2M,
+    EfficientNetV2S,
+)
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
 
@@ -57,6 +66,13 @@ __all__ = [
     "EfficientNetLite2",
     "EfficientNetLite3",
     "EfficientNetLite4",
+    "EfficientNetV2B0",
+    "EfficientNetV2B1",
+    "EfficientNetV2B2",
+    "EfficientNetV2B3",
+    "EfficientNetV2L",
+    "EfficientNetV2M",
+    "EfficientNetV2S",
     "Preprocessing",
     "__version__",
     "create_model",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from keras_archs.cards import ModelCard
 from keras_archs.cards.densenet import CARDS as DENSENET
 from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
+from keras_archs.cards.efficientnet_v2 import CARDS as EFFICIENTNET_V2
 from keras_archs.origin import Origin
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class UnknownModelError(ValueError):
     """There is no model of this name."""
 
 
-_CARDS = {card.name: card for card in (*DENSENET, *EFFICIENTNET)}
+_CARDS = {card.name: card for card in (*DENSENET, *EFFICIENTNET, *EFFICIENTNET_V2)}
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
