@@ -7,10 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from keras_archs.cards import ModelCard
+from keras_archs.cards.densenet import CARDS as DENSENET
 from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
 from keras_archs.cards.mobilenet import CARDS as MOBILENET
 from keras_archs.cards.mobilenet_v2 import CARDS as MOBILENET_V2
 from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
+from keras_archs.cards.efficientnet_v2 import CARDS as EFFICIENTNET_V2
 from keras_archs.origin import Origin
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ class UnknownModelError(ValueError):
 
 
 _CARDS = {card.name: card for card in (*EFFICIENTNET, *MOBILENET, *MOBILENET_V2, *MOBILENET_V3)}
+_CARDS = {card.name: card for card in (*DENSENET, *EFFICIENTNET, *EFFICIENTNET_V2)}
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:

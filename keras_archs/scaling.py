@@ -44,22 +44,36 @@ EFFICIENTNET_LITE = {
 }
 
 
-def round_filters(filters: int, width: float, divisor: int = 8) -> int:
+# B0 to B3 scale a baseline as above, S, M and L have tables of their own. The sizes are those of the evaluation:
+# training begins with smaller images (section 4.2 of "EfficientNetV2").
+EFFICIENTNET_V2 = {
+    "b0": CompoundScaling(1.0, 1.0, 224, 0.2),
+    "b1": CompoundScaling(1.0, 1.1, 240, 0.2),
+    "b2": CompoundScaling(1.1, 1.2, 260, 0.3),
+    "b3": CompoundScaling(1.2, 1.4, 300, 0.3),
+    "s": CompoundScaling(1.0, 1.0, 384, 0.2),
+    "m": CompoundScaling(1.0, 1.0, 480, 0.3),
+    "l": CompoundScaling(1.0, 1.0, 480, 0.4),
+}
+
+
+def round_filters(filters: int, width: float, divisor: int = 8, keep: float = 0.9) -> int:
     """Scale a number of channels and round it to a multiple of ``divisor``.
 
-    Rounding goes to the nearest multiple, but never loses more than 10 % of the channels.
+    Rounding goes to the nearest multiple, but never leaves less than the part ``keep`` of the channels.
 
     Args:
         filters: The baseline's number of channels.
         width: Factor to scale it by.
         divisor: The result is a multiple of this, and at least this.
+        keep: Part of the scaled channels below which it is rounded up instead; EfficientNetV2 has no such bound, 0.
 
     Returns:
         The scaled number of channels.
     """
     scaled = filters * width
     rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
-    return rounded if rounded >= 0.9 * scaled else rounded + divisor
+    return rounded if rounded >= keep * scaled else rounded + divisor
 
 
 def round_repeats(repeats: int, depth: float) -> int:

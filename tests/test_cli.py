@@ -17,6 +17,7 @@ import skimage.data
 from PIL import Image
 from typer.testing import CliRunner
 
+import keras_archs
 import serving.run
 from keras_archs.cli import models
 from keras_archs.cli.app import app, run
@@ -144,6 +145,13 @@ def test_classify_names_the_image_that_is_none(capsys: Captured, coffee: Path) -
     text.write_text("coffee")
     assert "coffee.txt: This is not an image" in failure(capsys, ["classify", str(coffee), str(text)])
     assert "nowhere.jpg: No such file" in failure(capsys, ["classify", str(coffee), "nowhere.jpg"])
+
+
+def test_classify_gives_no_imagenet_names_to_other_classes(capsys: Captured, coffee: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "cifar.weights.h5"
+    keras_archs.DenseNet40_12().save_weights(weights)
+    arguments = ["classify", str(coffee), "--model", "densenet-40-12", "--weights", str(weights)]
+    assert "ImageNet's 1000 classes, but densenet-40-12 has 10" in failure(capsys, arguments)
 
 
 # serve

@@ -27,7 +27,10 @@ class Paper:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A published top-1 accuracy on ImageNet's validation images, in per cent, one crop."""
+    """A published top-1 accuracy on ImageNet's validation images, in per cent, one crop.
+
+    For a network whose classes are another data set's, it is that data set's, and the source says so.
+    """
 
     value: float
     source: str
@@ -35,7 +38,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class PublishedCost:
-    """Size of a network with its published input and 1000 classes."""
+    """Size of a network with its published input and classes."""
 
     size: tuple[int, int]
     trainable: int

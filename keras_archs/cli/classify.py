@@ -39,6 +39,11 @@ def classify(
     with working(f"Classifying with {model}"):
         import_keras()
         network = create_model(model, weights=weights)
+        if (classes := network.output_shape[-1]) != len(imagenet_labels()):
+            raise ValueError(
+                f"classify names ImageNet's {len(imagenet_labels())} classes, but {model} has {classes}: "
+                "export it with labels of its own, and serve it"
+            )
         probabilities = network.predict(preprocessing.normalize(pixels), verbose=0)
     predictions = [best_classes(scores, imagenet_labels(), top_k) for scores in probabilities]
     if as_json:

@@ -8,6 +8,7 @@ Unlike keras.applications, whose numbers these are: the padding is right for any
 width are not known beforehand, and normalisation stays outside (7 non-trainable parameters fewer).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Annotated, Unpack
@@ -40,6 +41,8 @@ class Plan:
     stages: tuple[Stage, ...]
     head: int
     activation: str
+    momentum: float = 0.99
+    """Of the normalisations' statistics."""
 
 
 BASELINE = Plan(
@@ -59,21 +62,21 @@ BASELINE = Plan(
 )
 
 
-def scaled(scaling: CompoundScaling) -> Plan:
+def scaled(scaling: CompoundScaling, baseline: Plan = BASELINE, keep: float = 0.9) -> Plan:
     """Scale the baseline as the paper does: every stage, the stem and the head."""
     return replace(
-        BASELINE,
+        baseline,
         size=scaling.resolution,
-        stem=round_filters(BASELINE.stem, scaling.width),
+        stem=round_filters(baseline.stem, scaling.width, keep=keep),
         stages=tuple(
             replace(
                 stage,
-                filters=round_filters(stage.filters, scaling.width),
+                filters=round_filters(stage.filters, scaling.width, keep=keep),
                 repeats=round_repeats(stage.repeats, scaling.depth),
             )
-            for stage in BASELINE.stages
+            for stage in baseline.stages
         ),
-        head=round_filters(BASELINE.head, scaling.width),
+        head=round_filters(baseline.head, scaling.width, keep=keep),
     )
 
 
@@ -130,8 +133,15 @@ def _dense_initializer() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(1 / 3, "fan_out", "uniform")
 
 
-def _conv_bn(
-    x: keras.KerasTensor, filters: int, kernel: int, stride: int, activation: str | None, *, name: str
+def conv_bn(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    stride: int,
+    activation: str | None,
+    *,
+    momentum: float,
+    name: str,
 ) -> keras.KerasTensor:
     """Convolution, normalisation and (where there is one) activation."""
     x = layers.Conv2D(
@@ -143,10 +153,12 @@ def _conv_bn(
         kernel_initializer=_conv_initializer(),
         name=f"{name}_conv",
     )(x)
-    return _bn(x, activation, name=name)
+    return _bn(x, activation, momentum=momentum, name=name)
 
 
-def _depthwise_bn(x: keras.KerasTensor, kernel: int, stride: int, activation: str, *, name: str) -> keras.KerasTensor:
+def _depthwise_bn(
+    x: keras.KerasTensor, kernel: int, stride: int, activation: str, *, momentum: float, name: str
+) -> keras.KerasTensor:
     """The same with one filter per channel."""
     x = layers.DepthwiseConv2D(
         kernel,
@@ -156,29 +168,40 @@ def _depthwise_bn(x: keras.KerasTensor, kernel: int, stride: int, activation: st
         depthwise_initializer=_conv_initializer(),
         name=f"{name}_conv",
     )(x)
-    return _bn(x, activation, name=name)
+    return _bn(x, activation, momentum=momentum, name=name)
 
 
-def _bn(x: keras.KerasTensor, activation: str | None, *, name: str) -> keras.KerasTensor:
-    x = layers.BatchNormalization(momentum=0.99, epsilon=1e-3, name=f"{name}_bn")(x)
+def _bn(x: keras.KerasTensor, activation: str | None, *, momentum: float, name: str) -> keras.KerasTensor:
+    x = layers.BatchNormalization(momentum=momentum, epsilon=1e-3, name=f"{name}_bn")(x)
     return layers.Activation(activation, name=f"{name}_activation")(x) if activation else x
 
 
-def _block(
+def skip(
+    inputs: keras.KerasTensor, x: keras.KerasTensor, stride: int, drop_rate: float, *, name: str
+) -> keras.KerasTensor:
+    """Add what enters a block to what leaves it, if shapes allow; stochastic depth is only there."""
+    if stride > 1 or inputs.shape[-1] != x.shape[-1]:
+        return x
+    return layers.Add(name=f"{name}_add")([inputs, drop_path(x, drop_rate, name=f"{name}_drop")])
+
+
+def inverted_bottleneck(
     x: keras.KerasTensor,
     stage: Stage,
     stride: int,
     *,
     activation: str,
+    momentum: float,
     se_ratio: float | None,
     drop_rate: float,
     name: str,
 ) -> keras.KerasTensor:
-    """Inverted bottleneck: expand, filter each channel, weigh the channels, project; skip if shapes allow."""
+    """Expand, filter each channel, weigh the channels, project; skip if shapes allow."""
     inputs, filters_in = x, x.shape[-1]
     if stage.expansion > 1:
-        x = _conv_bn(x, filters_in * stage.expansion, 1, 1, activation, name=f"{name}_expand")
-    x = _depthwise_bn(x, stage.kernel, stride, activation, name=f"{name}_depthwise")
+        filters = filters_in * stage.expansion
+        x = conv_bn(x, filters, 1, 1, activation, momentum=momentum, name=f"{name}_expand")
+    x = _depthwise_bn(x, stage.kernel, stride, activation, momentum=momentum, name=f"{name}_depthwise")
     if se_ratio:
         x = squeeze_excite(
             x,
@@ -187,64 +210,71 @@ def _block(
             kernel_initializer=_conv_initializer,
             name=f"{name}_se",
         )
-    x = _conv_bn(x, stage.filters, 1, 1, None, name=f"{name}_project")
-    if stride == 1 and filters_in == stage.filters:
-        x = layers.Add(name=f"{name}_add")([inputs, drop_path(x, drop_rate, name=f"{name}_drop")])
-    return x
+    x = conv_bn(x, stage.filters, 1, 1, None, momentum=momentum, name=f"{name}_project")
+    return skip(inputs, x, stride, drop_rate, name=name)
 
 
 def _stage(
     x: keras.KerasTensor,
     stage: Stage,
+    block: Callable[..., keras.KerasTensor],
     *,
-    activation: str,
+    plan: Plan,
     se_ratio: float | None,
     drop_rates: list[float],
     name: str,
 ) -> keras.KerasTensor:
     """The blocks of one row of Table 1."""
-    for block, drop_rate in enumerate(drop_rates, start=1):
-        x = _block(
+    for number, drop_rate in enumerate(drop_rates, start=1):
+        x = block(
             x,
             stage,
-            stride=stage.stride if block == 1 else 1,
-            activation=activation,
+            stride=stage.stride if number == 1 else 1,
+            activation=plan.activation,
+            momentum=plan.momentum,
             se_ratio=se_ratio,
             drop_rate=drop_rate,
-            name=f"{name}_block{block}",
+            name=f"{name}_block{number}",
         )
     return x
 
 
-def _efficientnet(plan: Plan, *, se_ratio: float | None, **options: Unpack[EfficientNetLiteOptions]) -> keras.Model:
-    """Stem, stages, head."""
+def efficientnet(
+    plan: Plan,
+    block: Callable[..., keras.KerasTensor] = inverted_bottleneck,
+    *,
+    se_ratio: float | None,
+    **options: Unpack[EfficientNetLiteOptions],
+) -> keras.Model:
+    """Stem, stages of such blocks, head."""
     prefix = options["prefix"]
     images = image_input(plan.size, options)
-    x = _conv_bn(images, plan.stem, 3, 2, plan.activation, name=f"{prefix}stem")
+    x = conv_bn(images, plan.stem, 3, 2, plan.activation, momentum=plan.momentum, name=f"{prefix}stem")
 
     total = sum(stage.repeats for stage in plan.stages)
-    drop_rates = iter([options["drop_connect_rate"] * block / total for block in range(total)])
+    drop_rates = iter([options["drop_connect_rate"] * number / total for number in range(total)])
     for number, stage in enumerate(plan.stages, start=1):
         x = _stage(
             x,
             stage,
-            activation=plan.activation,
+            block,
+            plan=plan,
             se_ratio=se_ratio,
             drop_rates=list(islice(drop_rates, stage.repeats)),
             name=f"{prefix}stage{number}",
         )
 
-    x = _conv_bn(x, plan.head, 1, 1, plan.activation, name=f"{prefix}top")
+    x = conv_bn(x, plan.head, 1, 1, plan.activation, momentum=plan.momentum, name=f"{prefix}top")
     x = classification_head(x, options, dropout_rate=options["dropout_rate"], kernel_initializer=_dense_initializer())
     return model_of(images, x, options)
 
 
 def _b(variant: str, **options: Unpack[EfficientNetOptions]) -> keras.Model:
-    return _efficientnet(scaled(EFFICIENTNET[variant]), **options)
+    return efficientnet(scaled(EFFICIENTNET[variant]), **options)
 
 
 def _lite(variant: str, **options: Unpack[EfficientNetLiteOptions]) -> keras.Model:
-    return _efficientnet(scaled_lite(EFFICIENTNET_LITE[variant]), se_ratio=None, **options)
+    return efficientnet(scaled_lite(EFFICIENTNET_LITE[variant]), se_ratio=None, **options)
 
 
 @architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET["b0"].dropout)

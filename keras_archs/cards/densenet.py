@@ -1,0 +1,56 @@
+"""The cards of DenseNet and DenseNet-BC."""
+
+from collections.abc import Iterable
+
+from keras_archs.cards import IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.preprocessing import Preprocessing
+
+PAPER = Paper("Densely Connected Convolutional Networks", 2016, "1608.06993")
+
+_IMAGENET = Preprocessing(size=(224, 224), mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_fraction=224 / 256)
+# The statistics that fb.resnet.torch, on which the authors' code is built, has for CIFAR-10.
+_CIFAR = Preprocessing(size=(32, 32), mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), crop_fraction=1.0)
+
+_README = "liuzhuang13/DenseNet, README.md"
+_TOP1 = {
+    "121": Accuracy(75.0, _README),
+    "161": Accuracy(77.8, _README),
+    "169": Accuracy(76.4, _README),
+    "201": Accuracy(77.5, _README),
+    "264": Accuracy(77.85, "Table 3 of the paper"),
+}
+_CIFAR_TOP1 = {
+    ("", 40, 12): 94.76,
+    ("", 100, 12): 95.90,
+    ("", 100, 24): 96.26,
+    ("BC", 100, 12): 95.49,
+    ("BC", 250, 24): 96.38,
+    ("BC", 190, 40): 96.54,
+}
+
+
+def _cards() -> Iterable[ModelCard]:
+    for variant, top1 in _TOP1.items():
+        yield ModelCard(
+            name=f"densenet-{variant}",
+            title=f"DenseNet-{variant}",
+            family="DenseNet",
+            builder=f"DenseNet{variant}",
+            preprocessing=_IMAGENET,
+            paper=PAPER,
+            top1=top1,
+        )
+    for (kind, depth, growth), value in _CIFAR_TOP1.items():
+        title = f"DenseNet-{kind}" if kind else "DenseNet"
+        yield ModelCard(
+            name=f"{title.lower()}-{depth}-{growth}",
+            title=f"{title} (L={depth}, k={growth})",
+            family=title,
+            builder=f"DenseNet{kind}{depth}_{growth}",
+            preprocessing=_CIFAR,
+            paper=PAPER,
+            top1=Accuracy(value, f"CIFAR-10 with augmentation; {_README}"),
+        )
+
+
+CARDS = tuple(_cards())

@@ -1,0 +1,265 @@
+"""DenseNet: Huang, Liu, van der Maaten & Weinberger, "Densely Connected Convolutional Networks" (2016).
+
+Within a dense block, each layer sees the feature maps of all layers before it and adds a few (the growth rate k)
+of its own; transitions halve height and width between blocks. "B" layers first narrow what they see with a 1x1
+convolution, "C" transitions keep only a part of the channels (section 3); all networks for ImageNet do both.
+
+The lineage is Torch's: explicit symmetric padding, and normalisation with epsilon 1e-5 and momentum 0.9.
+(keras.applications has 1.001e-5 and 0.99; its answers are the same within rounding.)
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Unpack
+
+import keras
+from keras import layers
+
+from keras_archs.blocks import classification_head, image_input, model_of, squeeze_excite
+from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction
+
+IMAGENET_SIZE, CIFAR_SIZE = 224, 32
+CIFAR_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One column of Table 1, or one row of Table 2."""
+
+    growth: int
+    """Feature maps that each layer adds: k."""
+    stem: int
+    """Filters of the first convolution."""
+    blocks: tuple[int, ...]
+    """Layers in each dense block."""
+    bottleneck: bool = True
+    """Whether a layer begins with a 1x1 convolution to 4k channels."""
+    compression: float = 0.5
+    """Part of the channels that a transition keeps: theta."""
+
+
+IMAGENET = {
+    "121": Plan(growth=32, stem=64, blocks=(6, 12, 24, 16)),
+    "161": Plan(growth=48, stem=96, blocks=(6, 12, 36, 24)),
+    "169": Plan(growth=32, stem=64, blocks=(6, 12, 32, 32)),
+    "201": Plan(growth=32, stem=64, blocks=(6, 12, 48, 32)),
+    "264": Plan(growth=32, stem=64, blocks=(6, 12, 64, 48)),
+}
+
+
+def plain(depth: int, growth: int) -> Plan:
+    """DenseNet for CIFAR (section 3): what the blocks do not have of the depth is stem, transitions and classifier."""
+    return Plan(growth, stem=16, blocks=((depth - 4) // 3,) * 3, bottleneck=False, compression=1.0)
+
+
+def bottlenecked(depth: int, growth: int) -> Plan:
+    """DenseNet-BC for CIFAR: two convolutions to a layer, hence half as many layers."""
+    return Plan(growth, stem=2 * growth, blocks=((depth - 4) // 6,) * 3)
+
+
+CIFAR = {
+    "40-12": plain(depth=40, growth=12),
+    "100-12": plain(depth=100, growth=12),
+    "100-24": plain(depth=100, growth=24),
+    "bc-100-12": bottlenecked(depth=100, growth=12),
+    "bc-250-24": bottlenecked(depth=250, growth=24),
+    "bc-190-40": bottlenecked(depth=190, growth=40),
+}
+
+
+class DenseNetOptions(ClassifierOptions, total=False):
+    """The arguments of DenseNet."""
+
+    dropout_rate: Annotated[
+        float,
+        Option(
+            0.0,
+            "Dropout after each convolution but the first; at least 0 and less than 1. The paper has 0.2 where it "
+            "trains without data augmentation, and none elsewhere.",
+            is_fraction,
+        ),
+    ]
+    se_ratio: Annotated[
+        float | None,
+        Option(
+            None,
+            "Channels inside squeeze-and-excitation after each dense block and each transition, relative to those "
+            "that it scales; positive, or 0 or None for none, as published.",
+            lambda ratio: ratio is None or (isinstance(ratio, int | float) and ratio >= 0),
+        ),
+    ]
+
+
+def _conv_initializer() -> keras.initializers.Initializer:
+    """As in the authors' code."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def _dense_initializer() -> keras.initializers.Initializer:
+    """Torch's own: uniform between -1/sqrt(channels) and 1/sqrt(channels)."""
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
+def _conv(x: keras.KerasTensor, filters: int, kernel: int, stride: int = 1, *, name: str) -> keras.KerasTensor:
+    """Convolution with symmetric padding, which "same" is only for a stride of 1."""
+    if stride > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    return layers.Conv2D(
+        filters,
+        kernel,
+        stride,
+        padding="same" if stride == 1 else "valid",
+        use_bias=False,
+        kernel_initializer=_conv_initializer(),
+        name=name,
+    )(x)
+
+
+def _bn_relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _bn_relu_conv(
+    x: keras.KerasTensor, filters: int, kernel: int, *, dropout_rate: float, name: str
+) -> keras.KerasTensor:
+    """Composite function (section 3): normalisation and activation before the convolution."""
+    x = _conv(_bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
+    return layers.Dropout(dropout_rate, name=f"{name}_dropout")(x) if dropout_rate else x
+
+
+def _squeeze_excite(x: keras.KerasTensor, se_ratio: float | None, *, name: str) -> keras.KerasTensor:
+    if not se_ratio:
+        return x
+    return squeeze_excite(
+        x,
+        hidden=max(1, int(se_ratio * x.shape[-1])),
+        activation="relu",
+        kernel_initializer=_conv_initializer,
+        name=f"{name}_se",
+    )
+
+
+def _layer(x: keras.KerasTensor, plan: Plan, *, dropout_rate: float, name: str) -> keras.KerasTensor:
+    """Add k feature maps to those there are."""
+    new = x
+    if plan.bottleneck:
+        new = _bn_relu_conv(new, 4 * plan.growth, 1, dropout_rate=dropout_rate, name=f"{name}_bottleneck")
+    new = _bn_relu_conv(new, plan.growth, 3, dropout_rate=dropout_rate, name=f"{name}_growth")
+    return layers.Concatenate(name=f"{name}_concat")([x, new])
+
+
+def _dense_block(
+    x: keras.KerasTensor, plan: Plan, depth: int, *, dropout_rate: float, se_ratio: float | None, name: str
+) -> keras.KerasTensor:
+    """Figure 1: each layer sees the output of all before it."""
+    for layer in range(1, depth + 1):
+        x = _layer(x, plan, dropout_rate=dropout_rate, name=f"{name}_layer{layer}")
+    return _squeeze_excite(x, se_ratio, name=name)
+
+
+def _transition(
+    x: keras.KerasTensor, plan: Plan, *, dropout_rate: float, se_ratio: float | None, name: str
+) -> keras.KerasTensor:
+    """Keep a part of the channels, and halve height and width."""
+    x = _bn_relu_conv(x, int(x.shape[-1] * plan.compression), 1, dropout_rate=dropout_rate, name=name)
+    x = layers.AveragePooling2D(2, name=f"{name}_pool")(x)
+    return _squeeze_excite(x, se_ratio, name=name)
+
+
+def _imagenet_stem(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
+    x = _conv(x, filters, 7, stride=2, name=f"{name}_conv")
+    x = _bn_relu(x, name=name)
+    x = layers.ZeroPadding2D(1, name=f"{name}_pool_pad")(x)  # as good as minus infinity: nothing is negative here
+    return layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)
+
+
+def _densenet(images: keras.KerasTensor, x: keras.KerasTensor, plan: Plan, options: DenseNetOptions) -> keras.Model:
+    """Dense blocks with transitions between them, and the head, upon the stem's output ``x``."""
+    prefix, dropout_rate, se_ratio = options["prefix"], options["dropout_rate"], options["se_ratio"]
+    for number, depth in enumerate(plan.blocks, start=1):
+        if number > 1:
+            x = _transition(
+                x, plan, dropout_rate=dropout_rate, se_ratio=se_ratio, name=f"{prefix}transition{number - 1}"
+            )
+        x = _dense_block(x, plan, depth, dropout_rate=dropout_rate, se_ratio=se_ratio, name=f"{prefix}block{number}")
+    x = _bn_relu(x, name=f"{prefix}top")
+    x = classification_head(x, options, kernel_initializer=_dense_initializer())
+    return model_of(images, x, options)
+
+
+def _imagenet(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
+    plan = IMAGENET[variant]
+    images = image_input(IMAGENET_SIZE, options)
+    return _densenet(images, _imagenet_stem(images, plan.stem, name=f"{options['prefix']}stem"), plan, options)
+
+
+def _cifar(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
+    plan = CIFAR[variant]
+    images = image_input(CIFAR_SIZE, options)
+    return _densenet(images, _conv(images, plan.stem, 3, name=f"{options['prefix']}stem_conv"), plan, options)
+
+
+@architecture(DenseNetOptions)
+def DenseNet121(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet-121 for images of 224 pixels: growth rate 32 (Table 1)."""
+    return _imagenet("121", **options)
+
+
+@architecture(DenseNetOptions)
+def DenseNet161(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet-161 for images of 224 pixels: growth rate 48 (authors' code)."""
+    return _imagenet("161", **options)
+
+
+@architecture(DenseNetOptions)
+def DenseNet169(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet-169 for images of 224 pixels: growth rate 32 (Table 1)."""
+    return _imagenet("169", **options)
+
+
+@architecture(DenseNetOptions)
+def DenseNet201(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet-201 for images of 224 pixels: growth rate 32 (Table 1)."""
+    return _imagenet("201", **options)
+
+
+@architecture(DenseNetOptions)
+def DenseNet264(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet-264 for images of 224 pixels: growth rate 32 (Table 1)."""
+    return _imagenet("264", **options)
+
+
+@architecture(DenseNetOptions, classes=CIFAR_CLASSES)
+def DenseNet40_12(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet for CIFAR's images of 32 pixels: depth 40, growth rate 12 (Table 2)."""
+    return _cifar("40-12", **options)
+
+
+@architecture(DenseNetOptions, classes=CIFAR_CLASSES)
+def DenseNet100_12(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet for CIFAR's images of 32 pixels: depth 100, growth rate 12 (Table 2)."""
+    return _cifar("100-12", **options)
+
+
+@architecture(DenseNetOptions, classes=CIFAR_CLASSES)
+def DenseNet100_24(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet for CIFAR's images of 32 pixels: depth 100, growth rate 24 (Table 2)."""
+    return _cifar("100-24", **options)
+
+
+@architecture(DenseNetOptions, classes=CIFAR_CLASSES)
+def DenseNetBC100_12(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet-BC for CIFAR's images of 32 pixels: depth 100, growth rate 12 (Table 2)."""
+    return _cifar("bc-100-12", **options)
+
+
+@architecture(DenseNetOptions, classes=CIFAR_CLASSES)
+def DenseNetBC250_24(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet-BC for CIFAR's images of 32 pixels: depth 250, growth rate 24 (Table 2)."""
+    return _cifar("bc-250-24", **options)
+
+
+@architecture(DenseNetOptions, classes=CIFAR_CLASSES)
+def DenseNetBC190_40(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """DenseNet-BC for CIFAR's images of 32 pixels: depth 190, growth rate 40 (Table 2)."""
+    return _cifar("bc-190-40", **options)
