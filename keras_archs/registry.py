@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from keras_archs.cards import ModelCard
 from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
+from keras_archs.cards.resnet import CARDS as RESNET
+from keras_archs.cards.resnext import CARDS as RESNEXT
+from keras_archs.cards.senet import CARDS as SENET
+from keras_archs.cards.wide_resnet import CARDS as WIDE_RESNET
 from keras_archs.origin import Origin
 
 if TYPE_CHECKING:
@@ -18,7 +22,7 @@ class UnknownModelError(ValueError):
     """There is no model of this name."""
 
 
-_CARDS = {card.name: card for card in (*EFFICIENTNET,)}
+_CARDS = {card.name: card for card in (*EFFICIENTNET, *RESNET, *WIDE_RESNET, *RESNEXT, *SENET)}
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
