@@ -6,7 +6,7 @@ MODELS ?= models
 MODEL ?= efficientnet-lite0
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: serve test lint format lock clean
+.PHONY: serve test parity lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -18,6 +18,9 @@ serve: .venv/serve ## publish $(MODEL) with ImageNet weights if it is not there 
 
 test: .venv/dev ## run the tests
 	.venv/bin/python -m pytest -n 2 --dist worksteal
+
+parity: .venv-parity/ready ## compare networks with torchvision's and timm's, in an environment with Torch
+	.venv-parity/bin/python -m pytest tests/parity
 
 lint: .venv/dev ## run ruff and mypy
 	.venv/bin/ruff check .
@@ -33,7 +36,7 @@ lock: .venv/dev ## resolve every dependency anew into constraints.txt
 	  --no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
 
 clean: ## remove the environment and caches; published models stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-parity .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -47,4 +50,13 @@ clean: ## remove the environment and caches; published models stay
 
 .venv/dev: .venv/serve
 	$(PIP_INSTALL) '.[dev]'
+	@touch $@
+
+# Torch and its packages stay out of constraints.txt: nobody else needs them. A build for CPUs will do.
+.venv-parity/ready: pyproject.toml constraints.txt | .venv/bin/python
+	.venv/bin/python -m venv .venv-parity
+	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 pyyaml huggingface-hub safetensors
+	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
+	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --editable . pytest pytest-timeout scikit-image
 	@touch $@

@@ -41,6 +41,29 @@ from .models.efficientnet_v2 import (
     EfficientNetV2M,
     EfficientNetV2S,
 )
+from .models.resnet import (
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+    ResNet152,
+)
+from .models.resnext import (
+    ResNeXt50_32x4d,
+    ResNeXt101_32x4d,
+    ResNeXt101_32x8d,
+    ResNeXt101_64x4d,
+)
+from .models.senet import (
+    SEResNet18,
+    SEResNet34,
+    SEResNet50,
+    SEResNet101,
+    SEResNet152,
+    SEResNeXt50_32x4d,
+    SEResNeXt101_32x4d,
+)
+from .models.wide_resnet import WideResNet50_2, WideResNet101_2
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
 
@@ -82,6 +105,24 @@ __all__ = [
     "EfficientNetV2S",
     "Preprocessing",
     "SEMobileNet",
+    "ResNeXt50_32x4d",
+    "ResNeXt101_32x4d",
+    "ResNeXt101_32x8d",
+    "ResNeXt101_64x4d",
+    "ResNet18",
+    "ResNet34",
+    "ResNet50",
+    "ResNet101",
+    "ResNet152",
+    "SEResNeXt50_32x4d",
+    "SEResNeXt101_32x4d",
+    "SEResNet18",
+    "SEResNet34",
+    "SEResNet50",
+    "SEResNet101",
+    "SEResNet152",
+    "WideResNet50_2",
+    "WideResNet101_2",
     "__version__",
     "create_model",
     "export_model",

@@ -13,6 +13,10 @@ from keras_archs.cards.mobilenet import CARDS as MOBILENET
 from keras_archs.cards.mobilenet_v2 import CARDS as MOBILENET_V2
 from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
 from keras_archs.cards.efficientnet_v2 import CARDS as EFFICIENTNET_V2
+from keras_archs.cards.resnet import CARDS as RESNET
+from keras_archs.cards.resnext import CARDS as RESNEXT
+from keras_archs.cards.senet import CARDS as SENET
+from keras_archs.cards.wide_resnet import CARDS as WIDE_RESNET
 from keras_archs.origin import Origin
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ class UnknownModelError(ValueError):
 
 _CARDS = {card.name: card for card in (*EFFICIENTNET, *MOBILENET, *MOBILENET_V2, *MOBILENET_V3)}
 _CARDS = {card.name: card for card in (*DENSENET, *EFFICIENTNET, *EFFICIENTNET_V2)}
+_CARDS = {card.name: card for card in (*EFFICIENTNET, *RESNET, *WIDE_RESNET, *RESNEXT, *SENET)}
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
+
+# The references need Torch, and that an environment of its own: `make parity`.
+collect_ignore = [] if find_spec("timm") else ["parity"]
 
 PHOTOGRAPHS = ("coffee", "chelsea", "camera")
 

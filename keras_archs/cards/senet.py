@@ -1,0 +1,36 @@
+"""The cards of SE-ResNet and SE-ResNeXt."""
+
+from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.cards.resnet import TORCH
+
+PAPER = Paper("Squeeze-and-Excitation Networks", 2017, "1709.01507")
+
+# The authors' weights belong to the form with Caffe's pooling, and SE-ResNets with the stride in the 1x1 convolution.
+_AUTHORS = "hujie-frank/SENet, README.md, in Caffe's form of the network"
+_TIMM = "weights legacy_seresnet*.in1k, in Caffe's form of the network, evaluated by timm; results-imagenet.csv"
+_TOP1 = {
+    "resnet-18": Accuracy(71.742, _TIMM),
+    "resnet-34": Accuracy(74.788, _TIMM),
+    "resnet-50": Accuracy(77.63, _AUTHORS),
+    "resnet-101": Accuracy(78.25, _AUTHORS),
+    "resnet-152": Accuracy(78.66, _AUTHORS),
+    "resnext-50-32x4d": Accuracy(79.03, _AUTHORS),
+    "resnext-101-32x4d": Accuracy(80.19, _AUTHORS),
+}
+
+
+def _card(variant: str, top1: Accuracy) -> ModelCard:
+    family, depth, *template = variant.split("-")
+    family = {"resnet": "SE-ResNet", "resnext": "SE-ResNeXt"}[family]
+    return ModelCard(
+        name=f"se-{variant}",
+        title=f"{family}-{depth}" + "".join(f" ({part})" for part in template),
+        family=family,
+        builder="_".join([family.replace("-", "") + depth, *template]),
+        preprocessing=TORCH,
+        paper=PAPER,
+        top1=top1,
+    )
+
+
+CARDS = tuple(_card(variant, top1) for variant, top1 in _TOP1.items())

@@ -1,0 +1,246 @@
+"""ResNet: He et al., "Deep Residual Learning for Image Recognition" (2015).
+
+A block computes what to add to its input (figure 2), so that a deeper network is never harder to train than a
+shallower one: two 3x3 convolutions, or a bottleneck of 1x1, 3x3 and 1x1 (figure 5). Table 1 has the networks.
+
+In the form of Torch's model zoo ("v1.5"), which everybody's weights have since: a bottleneck halves the image in
+its 3x3 convolution, where the paper does so in the first 1x1 and thereby drops three pixels of four. The builder
+is shared by the families that vary the bottleneck only: Wide ResNet, ResNeXt and SE-ResNet.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Unpack
+
+import keras
+from keras import layers
+
+from keras_archs.blocks import classification_head, drop_path, image_input, model_of, squeeze_excite
+from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, one_of
+from keras_archs.layers import GroupedConv2D
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One column of Table 1, and what later papers vary in it."""
+
+    repeats: tuple[int, int, int, int]
+    """Blocks in conv2_x to conv5_x."""
+    bottleneck: bool = True
+    groups: int = 1
+    """Groups of a bottleneck's 3x3 convolution: ResNeXt's cardinality."""
+    width: int = 64
+    """Channels of each group in conv2_x; they double from stage to stage."""
+
+
+RESNET = {
+    "18": Plan(repeats=(2, 2, 2, 2), bottleneck=False),
+    "34": Plan(repeats=(3, 4, 6, 3), bottleneck=False),
+    "50": Plan(repeats=(3, 4, 6, 3)),
+    "101": Plan(repeats=(3, 4, 23, 3)),
+    "152": Plan(repeats=(3, 8, 36, 3)),
+}
+
+SIZE = 224
+
+
+class ResidualOptions(ClassifierOptions, total=False):
+    """The arguments of every residual network."""
+
+    drop_path_rate: Annotated[
+        float,
+        Option(
+            0.0,
+            "Stochastic depth (Huang et al. 2016, equation 4): the rate rises linearly with the block, up to "
+            "this at the last; at least 0 and less than 1.",
+            is_fraction,
+        ),
+    ]
+    se_ratio: Annotated[
+        float | None,
+        Option(
+            None,
+            "Channels inside squeeze-and-excitation, relative to those that the block returns; positive, or 0 "
+            "or None for none.",
+            lambda ratio: ratio is None or (isinstance(ratio, int | float) and ratio >= 0),
+        ),
+    ]
+    zero_init_residual: Annotated[
+        bool,
+        Option(
+            False,
+            "Whether each block starts as the identity, its last normalisation's scale being 0 (Goyal et al. 2017, "
+            "section 5.1), for training with large batches; True or False.",
+            one_of(True, False),
+        ),
+    ]
+
+
+class BottleneckOptions(ResidualOptions, total=False):
+    """The arguments of residual networks that exist in two forms."""
+
+    stride_in_1x1: Annotated[
+        bool,
+        Option(
+            False,
+            "Whether a bottleneck halves the image in its first 1x1 convolution, as in the paper (v1), instead of "
+            "the 3x3 (v1.5); True or False.",
+            one_of(True, False),
+        ),
+    ]
+
+
+def _conv_initializer() -> keras.initializers.Initializer:
+    """He initialisation by the outputs, as Torch's model zoo has it; a grouped kernel counts all its filters."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def _dense_initializer() -> keras.initializers.Initializer:
+    """As Torch's model zoo: uniform between -1/sqrt(features) and 1/sqrt(features)."""
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
+def _conv_bn(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    groups: int = 1,
+    activation: str | None = "relu",
+    gamma: str = "ones",
+    name: str,
+) -> keras.KerasTensor:
+    """Convolution, normalisation and (where there is one) activation."""
+    # "same" is symmetric without a stride only; with one it would depend on the size.
+    if stride > 1 and kernel > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    convolution = layers.Conv2D if groups == 1 else GroupedConv2D
+    x = convolution(
+        filters,
+        kernel,
+        stride,
+        padding="same" if stride == 1 else "valid",
+        groups=groups,
+        use_bias=False,
+        kernel_initializer=_conv_initializer(),
+        name=name,
+    )(x)
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_bn")(x)
+    return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
+
+
+def _basic(x: keras.KerasTensor, filters: int, stride: int, *, gamma: str, name: str) -> keras.KerasTensor:
+    """Figure 5, left."""
+    x = _conv_bn(x, filters, 3, stride, name=f"{name}_conv1")
+    return _conv_bn(x, filters, 3, activation=None, gamma=gamma, name=f"{name}_conv2")
+
+
+def _bottleneck(
+    x: keras.KerasTensor,
+    inner: int,
+    filters: int,
+    stride: int,
+    *,
+    groups: int,
+    stride_in_1x1: bool,
+    gamma: str,
+    name: str,
+) -> keras.KerasTensor:
+    """Figure 5, right; with groups, figure 3(c) of ResNeXt."""
+    first, second = (stride, 1) if stride_in_1x1 else (1, stride)
+    x = _conv_bn(x, inner, 1, first, name=f"{name}_conv1")
+    x = _conv_bn(x, inner, 3, second, groups=groups, name=f"{name}_conv2")
+    return _conv_bn(x, filters, 1, activation=None, gamma=gamma, name=f"{name}_conv3")
+
+
+def _block(
+    x: keras.KerasTensor,
+    plan: Plan,
+    stage: int,
+    stride: int,
+    *,
+    stride_in_1x1: bool,
+    se_ratio: float | None,
+    drop_rate: float,
+    gamma: str,
+    name: str,
+) -> keras.KerasTensor:
+    """Add to the input what the branch computes; the shortcut is a projection where shapes change (option B)."""
+    shortcut, growth = x, 2 ** (stage - 1)
+    if plan.bottleneck:
+        inner, filters = plan.groups * plan.width * growth, 256 * growth
+        x = _bottleneck(
+            x, inner, filters, stride, groups=plan.groups, stride_in_1x1=stride_in_1x1, gamma=gamma, name=name
+        )
+    else:
+        filters = 64 * growth
+        x = _basic(x, filters, stride, gamma=gamma, name=name)
+    if se_ratio:
+        x = squeeze_excite(
+            x,
+            hidden=max(1, int(se_ratio * filters)),
+            activation="relu",
+            kernel_initializer=_conv_initializer,
+            name=f"{name}_se",
+        )
+    if stride > 1 or shortcut.shape[-1] != filters:
+        shortcut = _conv_bn(shortcut, filters, 1, stride, activation=None, name=f"{name}_shortcut")
+    x = layers.Add(name=f"{name}_add")([shortcut, drop_path(x, drop_rate, name=f"{name}_drop")])
+    return layers.Activation("relu", name=f"{name}_relu")(x)
+
+
+def residual_network(plan: Plan, *, stride_in_1x1: bool = False, **options: Unpack[ResidualOptions]) -> keras.Model:
+    """Stem, stages, head: the rows of Table 1."""
+    prefix = options["prefix"]
+    images = image_input(SIZE, options)
+    x = _conv_bn(images, 64, 7, 2, name=f"{prefix}stem_conv")
+    # Nothing is below 0 after a ReLU: a border of zeros changes no maximum.
+    x = layers.ZeroPadding2D(1, name=f"{prefix}stem_pool_pad")(x)
+    x = layers.MaxPooling2D(3, 2, name=f"{prefix}stem_pool")(x)
+
+    blocks = [(stage, block) for stage, repeats in enumerate(plan.repeats, start=1) for block in range(1, repeats + 1)]
+    for number, (stage, block) in enumerate(blocks, start=1):
+        x = _block(
+            x,
+            plan,
+            stage,
+            stride=2 if stage > 1 and block == 1 else 1,
+            stride_in_1x1=stride_in_1x1,
+            se_ratio=options["se_ratio"],
+            drop_rate=options["drop_path_rate"] * number / len(blocks),
+            gamma="zeros" if options["zero_init_residual"] else "ones",
+            name=f"{prefix}stage{stage}_block{block}",
+        )
+
+    x = classification_head(x, options, kernel_initializer=_dense_initializer())
+    return model_of(images, x, options)
+
+
+@architecture(ResidualOptions)
+def ResNet18(**options: Unpack[ResidualOptions]) -> keras.Model:
+    """ResNet-18 for images of 224 pixels: 8 blocks of two 3x3 convolutions (Table 1)."""
+    return residual_network(RESNET["18"], **options)
+
+
+@architecture(ResidualOptions)
+def ResNet34(**options: Unpack[ResidualOptions]) -> keras.Model:
+    """ResNet-34 for images of 224 pixels: 16 blocks of two 3x3 convolutions (Table 1)."""
+    return residual_network(RESNET["34"], **options)
+
+
+@architecture(BottleneckOptions)
+def ResNet50(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """ResNet-50 for images of 224 pixels: 16 bottlenecks (Table 1)."""
+    return residual_network(RESNET["50"], **options)
+
+
+@architecture(BottleneckOptions)
+def ResNet101(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """ResNet-101 for images of 224 pixels: 33 bottlenecks (Table 1)."""
+    return residual_network(RESNET["101"], **options)
+
+
+@architecture(BottleneckOptions)
+def ResNet152(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """ResNet-152 for images of 224 pixels: 50 bottlenecks (Table 1)."""
+    return residual_network(RESNET["152"], **options)

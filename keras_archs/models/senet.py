@@ -1,0 +1,61 @@
+"""SENet: Hu et al., "Squeeze-and-Excitation Networks" (2017).
+
+A branch's channels are weighed by what all of them contain before they are added to the shortcut (figure 3), at
+hardly any cost. SE-ResNet and SE-ResNeXt are ResNet and ResNeXt with it; the bottleneck between squeeze and
+excitation has a sixteenth of the channels, C/16, also where that is less than 8.
+
+The authors' SE-ResNet-50, 101 and 152 halve the image in the first 1x1 convolution: ``stride_in_1x1=True``. The default
+is the 3x3, as for ResNet. Their stem differs from ResNet's in Caffe's pooling, which pads on one side only.
+"""
+
+from typing import Unpack
+
+import keras
+
+from keras_archs.builders import architecture
+from keras_archs.models.resnet import RESNET, BottleneckOptions, ResidualOptions, residual_network
+from keras_archs.models.resnext import RESNEXT
+
+SE_RATIO = 1 / 16
+
+
+@architecture(ResidualOptions, se_ratio=SE_RATIO)
+def SEResNet18(**options: Unpack[ResidualOptions]) -> keras.Model:
+    """SE-ResNet-18 for images of 224 pixels: ResNet-18 with squeeze-and-excitation."""
+    return residual_network(RESNET["18"], **options)
+
+
+@architecture(ResidualOptions, se_ratio=SE_RATIO)
+def SEResNet34(**options: Unpack[ResidualOptions]) -> keras.Model:
+    """SE-ResNet-34 for images of 224 pixels: ResNet-34 with squeeze-and-excitation."""
+    return residual_network(RESNET["34"], **options)
+
+
+@architecture(BottleneckOptions, se_ratio=SE_RATIO)
+def SEResNet50(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """SE-ResNet-50 for images of 224 pixels: ResNet-50 with squeeze-and-excitation (Table 1)."""
+    return residual_network(RESNET["50"], **options)
+
+
+@architecture(BottleneckOptions, se_ratio=SE_RATIO)
+def SEResNet101(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """SE-ResNet-101 for images of 224 pixels: ResNet-101 with squeeze-and-excitation (Table 2)."""
+    return residual_network(RESNET["101"], **options)
+
+
+@architecture(BottleneckOptions, se_ratio=SE_RATIO)
+def SEResNet152(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """SE-ResNet-152 for images of 224 pixels: ResNet-152 with squeeze-and-excitation (Table 2)."""
+    return residual_network(RESNET["152"], **options)
+
+
+@architecture(ResidualOptions, se_ratio=SE_RATIO)
+def SEResNeXt50_32x4d(**options: Unpack[ResidualOptions]) -> keras.Model:
+    """SE-ResNeXt-50 for images of 224 pixels: ResNeXt-50 (32x4d) with squeeze-and-excitation (Table 1)."""
+    return residual_network(RESNEXT["50-32x4d"], **options)
+
+
+@architecture(ResidualOptions, se_ratio=SE_RATIO)
+def SEResNeXt101_32x4d(**options: Unpack[ResidualOptions]) -> keras.Model:
+    """SE-ResNeXt-101 for images of 224 pixels: ResNeXt-101 (32x4d) with squeeze-and-excitation (Table 2)."""
+    return residual_network(RESNEXT["101-32x4d"], **options)

@@ -1,0 +1,203 @@
+"""Residual networks compute what the paper says; those of Torch lineage are compared in tests/parity."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_archs
+
+from .conftest import assert_same, photographs
+
+Calibrate = Callable[[keras.Model], keras.Model]
+
+# One of each kind of block: basic, bottleneck, grouped, with squeeze-and-excitation, grouped with it.
+KINDS = ["resnet-18", "resnet-50", "resnext-50-32x4d", "se-resnet-18", "se-resnext-50-32x4d"]
+
+
+def copy_by_topology(ours: keras.Model, theirs: keras.Model) -> None:
+    """Give ``theirs`` our weights; their convolutions have biases besides, which become 0."""
+
+    def their_names() -> list[tuple[str, str]]:
+        names = [("stem_conv", "conv1")]
+        for layer in ours.layers:
+            if isinstance(layer, keras.layers.Conv2D) and layer.name != "stem_conv":
+                stage, block, unit = layer.name.split("_")
+                number = 0 if unit == "shortcut" else int(unit.removeprefix("conv"))
+                names.append((layer.name, f"conv{int(stage[-1]) + 1}_{block}_{number}"))
+        return names
+
+    pairs = their_names()
+    assert len(pairs) == sum(isinstance(layer, keras.layers.Conv2D) for layer in theirs.layers)
+    for our_name, their_name in pairs:
+        kernel = ours.get_layer(our_name).kernel
+        theirs.get_layer(f"{their_name}_conv").set_weights([kernel, np.zeros(kernel.shape[-1])])
+        theirs.get_layer(f"{their_name}_bn").set_weights(ours.get_layer(f"{our_name}_bn").get_weights())
+    theirs.get_layer("predictions").set_weights(ours.get_layer("predictions").get_weights())
+
+
+@pytest.mark.parametrize("depth", [50, 101])
+def test_parity_of_the_papers_form_with_keras_applications(depth: int, calibrate: Calibrate) -> None:
+    keras.config.set_dtype_policy("float64")  # so that a hundred layers of rounding hide nothing
+    build = getattr(keras_archs, f"ResNet{depth}")
+    ours = calibrate(build(stride_in_1x1=True, input_shape=(None, None, 3), classifier_activation=None))
+    for shape in ((224, 224), (161, 113)):
+        theirs = getattr(keras.applications, f"ResNet{depth}")(
+            weights=None, input_shape=(*shape, 3), classifier_activation=None
+        )
+        copy_by_topology(ours, theirs)
+        for layer in theirs.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.epsilon = 1e-5  # theirs is 1.001e-5
+        images = photographs(*shape)
+        assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-5)
+
+
+def test_the_two_forms_of_the_bottleneck_differ_in_nothing_but_the_numbers(calibrate: Calibrate) -> None:
+    ours = calibrate(keras_archs.ResNet50(input_shape=(96, 96, 3), classifier_activation=None))
+    paper = keras_archs.ResNet50(input_shape=(96, 96, 3), classifier_activation=None, stride_in_1x1=True)
+    paper.set_weights(ours.get_weights())
+    with pytest.raises(AssertionError):
+        assert_same(np.asarray(paper(photographs(96, 96))), np.asarray(ours(photographs(96, 96))), tolerance=1e-2)
+    first = keras_archs.profile(keras_archs.SEResNet50(stride_in_1x1=True)).macs
+    assert first == pytest.approx(3.8605e9, abs=0.5001e5)  # timm's legacy_seresnet50
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_network_for_any_size_equals_one_for_this_size(name: str, calibrate: Calibrate) -> None:
+    anything = calibrate(keras_archs.create_model(name, input_shape=(None, None, 3), classifier_activation=None))
+    for shape in ((224, 224), (113, 161), (33, 224)):
+        fixed = keras_archs.create_model(name, input_shape=(*shape, 3), classifier_activation=None)
+        fixed.set_weights(anything.get_weights())
+        images = photographs(*shape)
+        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
+
+
+def test_wide_networks_are_wide_inside_only() -> None:
+    model = keras_archs.WideResNet50_2(input_shape=(64, 64, 3))
+    filters = [model.get_layer(f"stage4_block3_conv{n}").filters for n in (1, 2, 3)]
+    assert filters == [1024, 1024, 2048]
+
+
+def test_cardinality_is_in_the_3x3_convolution() -> None:
+    model = keras_archs.ResNeXt50_32x4d(input_shape=(64, 64, 3))
+    convolution = model.get_layer("stage1_block1_conv2")
+    assert (convolution.groups, tuple(convolution.kernel.shape)) == (32, (3, 3, 4, 128))
+    grouped = {layer.name.split("_")[-1] for layer in model.layers if getattr(layer, "groups", 1) > 1}
+    assert grouped == {"conv2"}
+
+
+def test_squeeze_and_excitation_weighs_the_branch_before_the_addition() -> None:
+    model = keras_archs.SEResNet18(input_shape=(64, 64, 3))
+    assert model.get_layer("stage1_block1_se_reduce").filters == 64 // 16
+    excite = model.get_layer("stage1_block1_se_excite")
+    assert excite.input[0] is model.get_layer("stage1_block1_conv2_bn").output
+    assert any(tensor is excite.output for tensor in model.get_layer("stage1_block1_add").input)
+
+
+@pytest.mark.parametrize("ratio", [None, 0])
+def test_without_squeeze_and_excitation_it_is_the_plain_network(ratio: float | None) -> None:
+    names = [layer.name for layer in keras_archs.SEResNet50(se_ratio=ratio).layers]
+    assert names == [layer.name for layer in keras_archs.ResNet50().layers]
+
+
+def test_drop_rates_rise_with_the_block_up_to_the_last() -> None:
+    model = keras_archs.ResNet34(drop_path_rate=0.5)
+    drops = [layer for layer in model.layers if layer.name.endswith("_drop")]
+    rates = [layer.rate for layer in drops]
+    assert (len(rates), rates[0], rates[-1]) == (16, 0.5 / 16, 0.5)
+    assert all(low < high for low, high in pairwise(rates))
+    assert all(layer.noise_shape == (None, 1, 1, 1) for layer in drops)
+    assert not any(isinstance(layer, keras.layers.Dropout) for layer in keras_archs.ResNet34().layers)
+
+
+def test_a_block_with_zero_gamma_starts_as_the_identity() -> None:
+    model = keras_archs.ResNet50(zero_init_residual=True, input_shape=(64, 64, 3))
+    features = keras.Model(model.input, [model.get_layer(f"stage1_block{block}_relu").output for block in (1, 2)])
+    first, second = features(photographs(64, 64))
+    np.testing.assert_array_equal(first, second)
+    gammas = [layer.gamma for layer in model.layers if layer.name.endswith("conv3_bn")]
+    assert len(gammas) == 16
+    assert not any(np.asarray(gamma).any() for gamma in gammas)
+    plain = keras_archs.ResNet50()
+    assert np.asarray(plain.get_layer("stage1_block1_conv3_bn").gamma).all()
+
+
+def test_initialisation_and_normalisation_are_those_of_torchs_model_zoo() -> None:
+    model = keras_archs.ResNeXt50_32x4d()
+    for name, fan_out in (("stage4_block2_conv1", 1024), ("stage3_block2_conv2", 9 * 512)):
+        kernel = np.asarray(model.get_layer(name).kernel)
+        assert kernel.std() == pytest.approx(np.sqrt(2 / fan_out), rel=0.02)
+        assert np.abs(kernel).max() > 3 * kernel.std()  # a truncated normal ends at 2
+    dense = np.asarray(model.get_layer("predictions").kernel)
+    assert np.abs(dense).max() == pytest.approx(1 / np.sqrt(2048), rel=0.01)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
+        if isinstance(layer, keras.layers.Conv2D):
+            assert not layer.use_bias
+
+
+def test_without_classifier() -> None:
+    assert keras_archs.ResNet18(include_top=False).output_shape == (None, None, None, 512)
+    assert keras_archs.ResNet50(include_top=False, pooling="avg").output_shape == (None, 2048)
+    assert keras_archs.ResNeXt50_32x4d(include_top=False, pooling="max").output_shape == (None, 2048)
+
+
+def test_two_networks_in_one_graph() -> None:
+    images = keras.Input((64, 64, 1), name="images")
+    left = keras_archs.ResNet18(input_tensor=images, prefix="left_", classes=5)
+    right = keras_archs.SEResNet18(input_tensor=images * 2.0, prefix="right_", classes=5)
+    both = keras.Model(images, left.output + right.output)
+    names = [layer.name for layer in both.layers]
+    assert len(names) == len(set(names))
+    assert both(np.zeros((1, 64, 64, 1), np.float32)).shape == (1, 5)
+
+
+@pytest.mark.parametrize("name", ["se-resnet-18", "resnext-50-32x4d"])
+def test_mixed_precision_answers_in_float32(name: str, calibrate: Calibrate) -> None:
+    images = photographs(64, 64)
+    full = calibrate(keras_archs.create_model(name, input_shape=(64, 64, 3)))
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    mixed = keras_archs.create_model(name, input_shape=(64, 64, 3))
+    mixed.set_weights(full.get_weights())
+    probabilities = np.asarray(mixed(images))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, full(images), atol=0.03)
+
+
+@pytest.mark.parametrize("name", ["se-resnet-18", "resnext-50-32x4d"])
+def test_a_saved_model_reloads(name: str, calibrate: Calibrate, tmp_path: Path) -> None:
+    model = calibrate(keras_archs.create_model(name, input_shape=(None, None, 3)))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(photographs(65, 64)), model(photographs(65, 64)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received", "allowed"),
+    [
+        ({"drop_path_rate": 1.0}, "drop_path_rate=1.0", "less than 1"),
+        ({"se_ratio": -1}, "se_ratio=-1", "positive"),
+        ({"zero_init_residual": "yes"}, "'yes'", "True or False"),
+        ({"stride_in_1x1": 2}, "stride_in_1x1=2", "True or False"),
+        ({"input_shape": (31, 64, 3)}, "(31, 64, 3)", "at least 32"),
+    ],
+)
+def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:
+    with pytest.raises(ValueError) as error:
+        keras_archs.ResNet50(**arguments)
+    assert received in str(error.value)
+    assert allowed in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "builder", ["ResNet18", "WideResNet50_2", "ResNeXt50_32x4d", "SEResNet34", "SEResNeXt50_32x4d"]
+)
+def test_networks_of_one_form_take_no_argument_for_the_other(builder: str) -> None:
+    with pytest.raises(TypeError, match=rf"{builder}\(\) got unknown arguments \['stride_in_1x1'\]"):
+        getattr(keras_archs, builder)(stride_in_1x1=True)
