@@ -29,9 +29,6 @@ from .models.efficientnet import (
     EfficientNetLite3,
     EfficientNetLite4,
 )
-from .models.mobilenet import MobileNet, SEMobileNet
-from .models.mobilenet_v2 import MobileNetV2
-from .models.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
 from .models.efficientnet_v2 import (
     EfficientNetV2B0,
     EfficientNetV2B1,
@@ -41,6 +38,9 @@ from .models.efficientnet_v2 import (
     EfficientNetV2M,
     EfficientNetV2S,
 )
+from .models.mobilenet import MobileNet, SEMobileNet
+from .models.mobilenet_v2 import MobileNetV2
+from .models.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
 from .models.resnet import (
     ResNet18,
     ResNet34,
@@ -92,10 +92,6 @@ __all__ = [
     "EfficientNetLite2",
     "EfficientNetLite3",
     "EfficientNetLite4",
-    "MobileNet",
-    "MobileNetV2",
-    "MobileNetV3Large",
-    "MobileNetV3Small",
     "EfficientNetV2B0",
     "EfficientNetV2B1",
     "EfficientNetV2B2",
@@ -103,8 +99,11 @@ __all__ = [
     "EfficientNetV2L",
     "EfficientNetV2M",
     "EfficientNetV2S",
+    "MobileNet",
+    "MobileNetV2",
+    "MobileNetV3Large",
+    "MobileNetV3Small",
     "Preprocessing",
-    "SEMobileNet",
     "ResNeXt50_32x4d",
     "ResNeXt101_32x4d",
     "ResNeXt101_32x8d",
@@ -114,6 +113,7 @@ __all__ = [
     "ResNet50",
     "ResNet101",
     "ResNet152",
+    "SEMobileNet",
     "SEResNeXt50_32x4d",
     "SEResNeXt101_32x4d",
     "SEResNet18",

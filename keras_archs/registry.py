@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from keras_archs.cards import ModelCard
 from keras_archs.cards.densenet import CARDS as DENSENET
 from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
+from keras_archs.cards.efficientnet_v2 import CARDS as EFFICIENTNET_V2
 from keras_archs.cards.mobilenet import CARDS as MOBILENET
 from keras_archs.cards.mobilenet_v2 import CARDS as MOBILENET_V2
 from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
-from keras_archs.cards.efficientnet_v2 import CARDS as EFFICIENTNET_V2
 from keras_archs.cards.resnet import CARDS as RESNET
 from keras_archs.cards.resnext import CARDS as RESNEXT
 from keras_archs.cards.senet import CARDS as SENET
@@ -27,9 +27,19 @@ class UnknownModelError(ValueError):
     """There is no model of this name."""
 
 
-_CARDS = {card.name: card for card in (*EFFICIENTNET, *MOBILENET, *MOBILENET_V2, *MOBILENET_V3)}
-_CARDS = {card.name: card for card in (*DENSENET, *EFFICIENTNET, *EFFICIENTNET_V2)}
-_CARDS = {card.name: card for card in (*EFFICIENTNET, *RESNET, *WIDE_RESNET, *RESNEXT, *SENET)}
+_FAMILIES = (
+    DENSENET,
+    EFFICIENTNET,
+    EFFICIENTNET_V2,
+    MOBILENET,
+    MOBILENET_V2,
+    MOBILENET_V3,
+    RESNET,
+    RESNEXT,
+    SENET,
+    WIDE_RESNET,
+)
+_CARDS = {card.name: card for family in _FAMILIES for card in family}
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
