@@ -10,12 +10,14 @@ width are not known beforehand, and normalisation stays outside (7 non-trainable
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Annotated, Unpack
 
 import keras
 from keras import layers
 
+from keras_archs import blocks
 from keras_archs.blocks import classification_head, drop_path, image_input, model_of, squeeze_excite
 from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction
 from keras_archs.scaling import EFFICIENTNET, EFFICIENTNET_LITE, CompoundScaling, round_filters, round_repeats
@@ -133,47 +135,8 @@ def _dense_initializer() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(1 / 3, "fan_out", "uniform")
 
 
-def conv_bn(
-    x: keras.KerasTensor,
-    filters: int,
-    kernel: int,
-    stride: int,
-    activation: str | None,
-    *,
-    momentum: float,
-    name: str,
-) -> keras.KerasTensor:
-    """Convolution, normalisation and (where there is one) activation."""
-    x = layers.Conv2D(
-        filters,
-        kernel,
-        stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=_conv_initializer(),
-        name=f"{name}_conv",
-    )(x)
-    return _bn(x, activation, momentum=momentum, name=name)
-
-
-def _depthwise_bn(
-    x: keras.KerasTensor, kernel: int, stride: int, activation: str, *, momentum: float, name: str
-) -> keras.KerasTensor:
-    """The same with one filter per channel."""
-    x = layers.DepthwiseConv2D(
-        kernel,
-        stride,
-        padding="same",
-        use_bias=False,
-        depthwise_initializer=_conv_initializer(),
-        name=f"{name}_conv",
-    )(x)
-    return _bn(x, activation, momentum=momentum, name=name)
-
-
-def _bn(x: keras.KerasTensor, activation: str | None, *, momentum: float, name: str) -> keras.KerasTensor:
-    x = layers.BatchNormalization(momentum=momentum, epsilon=1e-3, name=f"{name}_bn")(x)
-    return layers.Activation(activation, name=f"{name}_activation")(x) if activation else x
+conv_bn = partial(blocks.conv_bn, kernel_initializer=_conv_initializer)
+_depthwise_bn = partial(blocks.depthwise_bn, kernel_initializer=_conv_initializer)
 
 
 def skip(
