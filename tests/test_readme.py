@@ -30,7 +30,11 @@ def row(name: str) -> str:
     weights = ", ".join(card.weights) or "untrained"
     size = f"{height}x{width}"
     millions = f"{card.cost.parameters / 1e6:,.1f} M | {card.cost.macs / 1e6:,.1f} M"
-    return f"| `{name}` | `{card.builder}` | {size} | {millions} | {top1} | {weights} |"
+    arguments = ", ".join(
+        f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in card.arguments.items()
+    )
+    builder = f"{card.builder}({arguments})" if arguments else card.builder
+    return f"| `{name}` | `{builder}` | {size} | {millions} | {top1} | {weights} |"
 
 
 def test_the_table_of_models_is_the_registrys() -> None:
