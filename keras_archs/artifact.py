@@ -115,13 +115,14 @@ def check_name(name: str) -> str:
     return name
 
 
-def published_names(repository: Path) -> list[str]:
-    """Names of the models in `repository` that have at least one version, sorted."""
+def published_models(repository: Path) -> dict[str, list[int]]:
+    """The models in `repository` that have at least one version, by name, each with its versions, ascending."""
     if not repository.is_dir():
-        return []
-    return sorted(
-        entry.name for entry in repository.iterdir() if _NAME.fullmatch(entry.name) and published_versions(entry)
-    )
+        return {}
+    found = {
+        entry.name: published_versions(entry) for entry in sorted(repository.iterdir()) if _NAME.fullmatch(entry.name)
+    }
+    return {name: versions for name, versions in found.items() if versions}
 
 
 def published_versions(model_dir: Path) -> list[int]:

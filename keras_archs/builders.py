@@ -54,6 +54,11 @@ def is_positive(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
+def is_ratio_or_none(value: object) -> bool:
+    """Allow positive ratios, and 0 or None for going without."""
+    return value is None or value == 0 or is_positive(value)
+
+
 def is_positive_integer(value: object) -> bool:
     """Allow 1, 2, 3 and so on; ``True`` is not a number here."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+CLIENT_CLOSED_REQUEST = 499  # not in the standard; nginx's word for a client that did not wait
+
 
 class ServingError(Exception):
     """A request that cannot be answered. The message is for the client: no paths, no internals.

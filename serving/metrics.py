@@ -8,6 +8,8 @@ from collections.abc import Callable, Collection
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.errors import CLIENT_CLOSED_REQUEST
+
 
 class RequestMetrics:
     """Counts and times classify requests. Model names that are not published share one label, so labels are bounded."""
@@ -24,7 +26,7 @@ class RequestMetrics:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection event."""
         started = time.perf_counter()
-        status = 499  # the client left before there was an answer
+        status = CLIENT_CLOSED_REQUEST  # until there is an answer
 
         async def watching(message: Message) -> None:
             nonlocal status

@@ -129,10 +129,9 @@ def scan(repository: Path) -> dict[str, ModelEntry]:
         raise RepositoryError("there is no model repository at the configured path")
     config = read_config(repository)
     entries = {}
-    for name in artifact.published_names(repository):
-        on_disk = tuple(artifact.published_versions(repository / name))
+    for name, on_disk in artifact.published_models(repository).items():
         model = config.get(name)
-        versions = served_versions(on_disk, model.model_version_policy if model else None)
+        versions = served_versions(tuple(on_disk), model.model_version_policy if model else None)
         if versions:
             entries[name] = ModelEntry(name, versions, dict(model.version_labels) if model else {})
     return entries

@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from keras_archs.blocks import classification_head, image_input, model_of, squeeze_excite
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction
+from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none
 
 IMAGENET_SIZE, CIFAR_SIZE = 224, 32
 CIFAR_CLASSES = 10
@@ -84,7 +84,7 @@ class DenseNetOptions(ClassifierOptions, total=False):
             None,
             "Channels inside squeeze-and-excitation after each dense block and each transition, relative to those "
             "that it scales; positive, or 0 or None for none, as published.",
-            lambda ratio: ratio is None or (isinstance(ratio, int | float) and ratio >= 0),
+            is_ratio_or_none,
         ),
     ]
 

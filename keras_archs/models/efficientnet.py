@@ -19,7 +19,7 @@ from keras import layers
 
 from keras_archs import blocks
 from keras_archs.blocks import classification_head, drop_path, image_input, model_of, squeeze_excite
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction
+from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none
 from keras_archs.scaling import EFFICIENTNET, EFFICIENTNET_LITE, CompoundScaling, round_filters, round_repeats
 
 
@@ -120,7 +120,7 @@ class EfficientNetOptions(EfficientNetLiteOptions, total=False):
             0.25,
             "Channels inside squeeze-and-excitation, relative to those that enter the block; positive, or 0 "
             "or None for none.",
-            lambda ratio: ratio is None or (isinstance(ratio, int | float) and ratio >= 0),
+            is_ratio_or_none,
         ),
     ]
 

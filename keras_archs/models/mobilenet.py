@@ -15,7 +15,15 @@ from typing import Annotated, Unpack
 import keras
 
 from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of, squeeze_excite
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive, one_of
+from keras_archs.builders import (
+    ClassifierOptions,
+    Option,
+    architecture,
+    is_fraction,
+    is_positive,
+    is_ratio_or_none,
+    one_of,
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class MobileNetOptions(ClassifierOptions, total=False):
             None,
             "Channels inside squeeze-and-excitation after each block, relative to the block's; positive, or 0 "
             "or None for none.",
-            lambda ratio: ratio is None or ratio == 0 or is_positive(ratio),
+            is_ratio_or_none,
         ),
     ]
 

@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from keras_archs.blocks import classification_head, drop_path, image_input, model_of, squeeze_excite
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, one_of
+from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none, one_of
 from keras_archs.layers import GroupedConv2D
 
 
@@ -61,7 +61,7 @@ class ResidualOptions(ClassifierOptions, total=False):
             None,
             "Channels inside squeeze-and-excitation, relative to those that the block returns; positive, or 0 "
             "or None for none.",
-            lambda ratio: ratio is None or (isinstance(ratio, int | float) and ratio >= 0),
+            is_ratio_or_none,
         ),
     ]
     zero_init_residual: Annotated[

@@ -12,11 +12,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from serving.errors import CATALOGUE, InvalidParameterError, ServingError
+from serving.errors import CLIENT_CLOSED_REQUEST, InvalidParameterError, ServingError
 from serving.http.schemas import Problem
 
 MEDIA_TYPE = "application/problem+json"
-CLIENT_CLOSED_REQUEST = 499  # not in the standard; nginx's word for a client that did not wait
 
 
 def problem_response(
@@ -40,7 +39,7 @@ def problem_response(
 def documented(*kinds: type[ServingError]) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these kinds of error, for the OpenAPI document."""
     by_status: dict[int | str, list[str]] = {}
-    for kind in kinds or CATALOGUE:
+    for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind.title)
     return {
         status: {
