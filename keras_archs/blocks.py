@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from keras_archs.builders import ClassifierOptions
+from keras_archs.layers import GroupedConv2D
 
 MIN_SIZE = 32
 """Every network halves its input five times; a smaller image would leave nothing."""
@@ -167,6 +168,67 @@ def depthwise_bn(
 def _bn(x: keras.KerasTensor, activation: str | None, *, momentum: float, name: str) -> keras.KerasTensor:
     x = layers.BatchNormalization(momentum=momentum, epsilon=1e-3, name=f"{name}_bn")(x)
     return layers.Activation(activation, name=f"{name}_activation")(x) if activation else x
+
+
+def he_fan_out() -> keras.initializers.Initializer:
+    """He initialisation by the outputs, as Torch's networks have it; a grouped kernel counts all its filters."""
+    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+
+
+def torch_dense() -> keras.initializers.Initializer:
+    """A dense layer's initialisation in Torch: uniform between -1/sqrt(features) and 1/sqrt(features)."""
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+
+
+def symmetric_conv(
+    x: keras.KerasTensor,
+    filters: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    groups: int = 1,
+    use_bias: bool = False,
+    name: str,
+) -> keras.KerasTensor:
+    """Convolution that pads all sides alike, as in Torch's networks.
+
+    Args:
+        x: Feature map.
+        filters: Channels of the result.
+        kernel: Height and width of the window; odd.
+        stride: In both directions.
+        groups: Into which the channels are divided.
+        use_bias: Whether there is a bias.
+        name: Of the layer; the padding's begins with it.
+
+    Returns:
+        The new feature map.
+    """
+    # "same" is symmetric without a stride only; with one it would depend on the size.
+    if stride > 1 and kernel > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    convolution = layers.Conv2D if groups == 1 else GroupedConv2D
+    return convolution(
+        filters,
+        kernel,
+        stride,
+        padding="same" if stride == 1 else "valid",
+        groups=groups,
+        use_bias=use_bias,
+        kernel_initializer=he_fan_out(),
+        name=name,
+    )(x)
+
+
+def torch_bn(x: keras.KerasTensor, *, gamma: str = "ones", name: str) -> keras.KerasTensor:
+    """Batch normalisation with Torch's epsilon, and its momentum as Keras counts it."""
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=name)(x)
+
+
+def symmetric_max_pool(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    """Maximum of 3x3 at every second place; only after a ReLU, where a border of zeros changes no maximum."""
+    x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, 2, name=name)(x)
 
 
 def squeeze_excite(

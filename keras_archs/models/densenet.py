@@ -14,7 +14,17 @@ from typing import Annotated, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import classification_head, image_input, model_of, squeeze_excite
+from keras_archs.blocks import (
+    classification_head,
+    he_fan_out,
+    image_input,
+    model_of,
+    squeeze_excite,
+    symmetric_conv,
+    symmetric_max_pool,
+    torch_bn,
+    torch_dense,
+)
 from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none
 
 IMAGENET_SIZE, CIFAR_SIZE = 224, 32
@@ -89,33 +99,8 @@ class DenseNetOptions(ClassifierOptions, total=False):
     ]
 
 
-def _conv_initializer() -> keras.initializers.Initializer:
-    """As in the authors' code."""
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-
-
-def _dense_initializer() -> keras.initializers.Initializer:
-    """Torch's own: uniform between -1/sqrt(channels) and 1/sqrt(channels)."""
-    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-
-
-def _conv(x: keras.KerasTensor, filters: int, kernel: int, stride: int = 1, *, name: str) -> keras.KerasTensor:
-    """Convolution with symmetric padding, which "same" is only for a stride of 1."""
-    if stride > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    return layers.Conv2D(
-        filters,
-        kernel,
-        stride,
-        padding="same" if stride == 1 else "valid",
-        use_bias=False,
-        kernel_initializer=_conv_initializer(),
-        name=name,
-    )(x)
-
-
 def _bn_relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    x = torch_bn(x, name=f"{name}_bn")
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
@@ -123,7 +108,7 @@ def _bn_relu_conv(
     x: keras.KerasTensor, filters: int, kernel: int, *, dropout_rate: float, name: str
 ) -> keras.KerasTensor:
     """Composite function (section 3): normalisation and activation before the convolution."""
-    x = _conv(_bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
+    x = symmetric_conv(_bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
     return layers.Dropout(dropout_rate, name=f"{name}_dropout")(x) if dropout_rate else x
 
 
@@ -134,7 +119,7 @@ def _squeeze_excite(x: keras.KerasTensor, se_ratio: float | None, *, name: str) 
         x,
         hidden=max(1, int(se_ratio * x.shape[-1])),
         activation="relu",
-        kernel_initializer=_conv_initializer,
+        kernel_initializer=he_fan_out,
         name=f"{name}_se",
     )
 
@@ -167,10 +152,9 @@ def _transition(
 
 
 def _imagenet_stem(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
-    x = _conv(x, filters, 7, stride=2, name=f"{name}_conv")
+    x = symmetric_conv(x, filters, 7, stride=2, name=f"{name}_conv")
     x = _bn_relu(x, name=name)
-    x = layers.ZeroPadding2D(1, name=f"{name}_pool_pad")(x)  # as good as minus infinity: nothing is negative here
-    return layers.MaxPooling2D(3, strides=2, name=f"{name}_pool")(x)
+    return symmetric_max_pool(x, name=f"{name}_pool")
 
 
 def _densenet(images: keras.KerasTensor, x: keras.KerasTensor, plan: Plan, options: DenseNetOptions) -> keras.Model:
@@ -183,7 +167,7 @@ def _densenet(images: keras.KerasTensor, x: keras.KerasTensor, plan: Plan, optio
             )
         x = _dense_block(x, plan, depth, dropout_rate=dropout_rate, se_ratio=se_ratio, name=f"{prefix}block{number}")
     x = _bn_relu(x, name=f"{prefix}top")
-    x = classification_head(x, options, kernel_initializer=_dense_initializer())
+    x = classification_head(x, options, kernel_initializer=torch_dense())
     return model_of(images, x, options)
 
 
@@ -196,7 +180,7 @@ def _imagenet(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
 def _cifar(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
     plan = CIFAR[variant]
     images = image_input(CIFAR_SIZE, options)
-    return _densenet(images, _conv(images, plan.stem, 3, name=f"{options['prefix']}stem_conv"), plan, options)
+    return _densenet(images, symmetric_conv(images, plan.stem, 3, name=f"{options['prefix']}stem_conv"), plan, options)
 
 
 @architecture(DenseNetOptions)

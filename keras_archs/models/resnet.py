@@ -14,9 +14,19 @@ from typing import Annotated, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import classification_head, drop_path, image_input, model_of, squeeze_excite
+from keras_archs.blocks import (
+    classification_head,
+    drop_path,
+    he_fan_out,
+    image_input,
+    model_of,
+    squeeze_excite,
+    symmetric_conv,
+    symmetric_max_pool,
+    torch_bn,
+    torch_dense,
+)
 from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none, one_of
-from keras_archs.layers import GroupedConv2D
 
 
 @dataclass(frozen=True)
@@ -89,16 +99,6 @@ class BottleneckOptions(ResidualOptions, total=False):
     ]
 
 
-def _conv_initializer() -> keras.initializers.Initializer:
-    """He initialisation by the outputs, as Torch's model zoo has it; a grouped kernel counts all its filters."""
-    return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-
-
-def _dense_initializer() -> keras.initializers.Initializer:
-    """As Torch's model zoo: uniform between -1/sqrt(features) and 1/sqrt(features)."""
-    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
-
-
 def _conv_bn(
     x: keras.KerasTensor,
     filters: int,
@@ -111,21 +111,8 @@ def _conv_bn(
     name: str,
 ) -> keras.KerasTensor:
     """Convolution, normalisation and (where there is one) activation."""
-    # "same" is symmetric without a stride only; with one it would depend on the size.
-    if stride > 1 and kernel > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
-    convolution = layers.Conv2D if groups == 1 else GroupedConv2D
-    x = convolution(
-        filters,
-        kernel,
-        stride,
-        padding="same" if stride == 1 else "valid",
-        groups=groups,
-        use_bias=False,
-        kernel_initializer=_conv_initializer(),
-        name=name,
-    )(x)
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_bn")(x)
+    x = symmetric_conv(x, filters, kernel, stride, groups=groups, name=name)
+    x = torch_bn(x, gamma=gamma, name=f"{name}_bn")
     return layers.Activation(activation, name=f"{name}_{activation}")(x) if activation else x
 
 
@@ -180,7 +167,7 @@ def _block(
             x,
             hidden=max(1, int(se_ratio * filters)),
             activation="relu",
-            kernel_initializer=_conv_initializer,
+            kernel_initializer=he_fan_out,
             name=f"{name}_se",
         )
     if stride > 1 or shortcut.shape[-1] != filters:
@@ -194,9 +181,7 @@ def residual_network(plan: Plan, *, stride_in_1x1: bool = False, **options: Unpa
     prefix = options["prefix"]
     images = image_input(SIZE, options)
     x = _conv_bn(images, 64, 7, 2, name=f"{prefix}stem_conv")
-    # Nothing is below 0 after a ReLU: a border of zeros changes no maximum.
-    x = layers.ZeroPadding2D(1, name=f"{prefix}stem_pool_pad")(x)
-    x = layers.MaxPooling2D(3, 2, name=f"{prefix}stem_pool")(x)
+    x = symmetric_max_pool(x, name=f"{prefix}stem_pool")
 
     blocks = [(stage, block) for stage, repeats in enumerate(plan.repeats, start=1) for block in range(1, repeats + 1)]
     for number, (stage, block) in enumerate(blocks, start=1):
@@ -212,7 +197,7 @@ def residual_network(plan: Plan, *, stride_in_1x1: bool = False, **options: Unpa
             name=f"{prefix}stage{stage}_block{block}",
         )
 
-    x = classification_head(x, options, kernel_initializer=_dense_initializer())
+    x = classification_head(x, options, kernel_initializer=torch_dense())
     return model_of(images, x, options)
 
 
