@@ -63,9 +63,15 @@ from .models.senet import (
     SEResNeXt50_32x4d,
     SEResNeXt101_32x4d,
 )
+from .models.stochastic_depth import (
+    StochasticDepthResNet50,
+    StochasticDepthResNet101,
+    StochasticDepthResNet152,
+)
 from .models.wide_resnet import WideResNet50_2, WideResNet101_2
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
+from .survival import set_survival_probabilities, survival_probabilities
 
 __all__ = [
     "DenseNet40_12",
@@ -121,6 +127,9 @@ __all__ = [
     "SEResNet50",
     "SEResNet101",
     "SEResNet152",
+    "StochasticDepthResNet50",
+    "StochasticDepthResNet101",
+    "StochasticDepthResNet152",
     "WideResNet50_2",
     "WideResNet101_2",
     "__version__",
@@ -131,6 +140,8 @@ __all__ = [
     "load_image",
     "model_card",
     "profile",
+    "set_survival_probabilities",
+    "survival_probabilities",
 ]
 
 __version__: str

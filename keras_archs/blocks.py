@@ -1,13 +1,13 @@
 """Building blocks that several families share. All tensors are channels-last."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import layers
 
 from keras_archs.builders import ClassifierOptions
-from keras_archs.layers import GroupedConv2D
+from keras_archs.layers import GroupedConv2D, StochasticResidual
 
 MIN_SIZE = 32
 """Every network halves its input five times; a smaller image would leave nothing."""
@@ -268,3 +268,32 @@ def drop_path(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTen
     a custom layer.
     """
     return layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=name)(x) if rate else x
+
+
+def add_branch(
+    shortcut: keras.KerasTensor,
+    x: keras.KerasTensor,
+    branch: Callable[[keras.KerasTensor], keras.KerasTensor],
+    drop_rate: float,
+    *,
+    per: Literal["image", "batch"],
+    name: str,
+) -> keras.KerasTensor:
+    """Add a residual branch, which stochastic depth may drop in training.
+
+    Args:
+        shortcut: What is added to.
+        x: What the branch is computed from.
+        branch: Computes it, with layers of its own names.
+        drop_rate: Probability of dropping; 0 for none.
+        per: ``"image"`` as `drop_path` does, ``"batch"`` as `keras_archs.layers.StochasticResidual` does.
+        name: Of the block.
+
+    Returns:
+        The sum.
+    """
+    if drop_rate and per == "batch":
+        inner = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+        residual = StochasticResidual(keras.Model(inner, branch(inner)), drop_rate, name=f"{name}_drop")
+        return residual([x, shortcut])
+    return layers.Add(name=f"{name}_add")([shortcut, drop_path(branch(x), drop_rate, name=f"{name}_drop")])

@@ -16,6 +16,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_archs.layers import StochasticResidual
 from keras_archs.registry import create_model, list_models
 
 COSTS = Path(__file__).parent / "data" / "costs.csv"
@@ -87,10 +88,12 @@ def _uses(model: keras.Model, images: keras.KerasTensor) -> list[LayerCost]:
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         outputs = layer(*args, **kwargs)
-        if getattr(layer, "inputs", None) is not None:  # a model within the model
-            uses.extend(_uses(layer, keras.Input(batch_shape=args[0].shape, dtype=args[0].dtype)))
+        first = keras.tree.flatten(args)[0]
+        inner = layer.branch if isinstance(layer, StochasticResidual) else layer
+        if getattr(inner, "inputs", None) is not None:  # a model within the model
+            uses.extend(_uses(inner, keras.Input(batch_shape=first.shape, dtype=first.dtype)))
         else:
-            uses.append(_layer_cost(layer, keras.tree.flatten(args)[0], keras.tree.flatten(outputs)[0]))
+            uses.append(_layer_cost(layer, first, keras.tree.flatten(outputs)[0]))
         return outputs
 
     if isinstance(model, keras.Sequential):

@@ -3,6 +3,8 @@
 Importing this module registers them; a saved model that holds one loads once ``keras_archs.layers`` is imported.
 """
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -28,3 +30,58 @@ class GroupedConv2D(layers.Conv2D):
         by_group = zip(ops.split(inputs, self.groups, axis), ops.split(kernel, self.groups, -1), strict=True)
         convolve = super().convolution_op
         return ops.concatenate([convolve(channels, filters) for channels, filters in by_group], axis)
+
+
+@keras.saving.register_keras_serializable(package="keras_archs")
+class StochasticResidual(layers.Layer):
+    """A residual block whose branch is dropped for whole mini-batches (Huang et al. 2016, section 3).
+
+    In training the branch is added to the shortcut with probability ``1 - rate`` (equation 2), else it is not
+    even computed: neither its gradients nor its moving statistics change then. Afterwards what it says counts
+    ``1 - rate`` times (equation 5). JAX traces a computation once for all mini-batches and cannot update statistics in
+    a part that may not happen: there a dropped branch is computed, which updates its statistics, and not added.
+
+    Args:
+        branch: Functional model of the branch, from the block's input to what is to be added.
+        rate: Probability with which a mini-batch goes without; at least 0 and less than 1. May be assigned to:
+            `keras_archs.set_survival_probabilities` does so for a whole network.
+        seed: Of the draws.
+        **kwargs: Arguments of ``keras.layers.Layer``.
+    """
+
+    def __init__(self, branch: keras.Model, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.branch = branch
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, _: Any) -> None:
+        """Take the branch, which is built already."""
+        self.built = True
+
+    def compute_output_spec(self, inputs: list[keras.KerasTensor], **_: Any) -> keras.KerasTensor:
+        """Return what the sum looks like."""
+        _, shortcut = inputs
+        return keras.KerasTensor(shortcut.shape, dtype=self.compute_dtype)
+
+    def call(self, inputs: list[keras.KerasTensor], training: bool = False) -> keras.KerasTensor:
+        """Add the branch of the first tensor to the second."""
+        x, shortcut = inputs
+        if not training:
+            return shortcut + (1 - self.rate) * self.branch(x, training=False)
+        survives = keras.random.uniform((), seed=self.seed_generator, dtype="float32") >= self.rate
+        if keras.backend.backend() == "jax":
+            branch = self.branch(x, training=True)
+            return shortcut + ops.where(survives, branch, ops.zeros_like(branch))
+        return ops.cond(survives, lambda: shortcut + self.branch(x, training=True), lambda: shortcut)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, as Keras saves them."""
+        own = {"branch": keras.saving.serialize_keras_object(self.branch), "rate": self.rate, "seed": self.seed}
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "StochasticResidual":
+        """Make the layer from what `get_config` returned."""
+        return cls(**config | {"branch": keras.saving.deserialize_keras_object(config["branch"])})

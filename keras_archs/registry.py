@@ -16,6 +16,7 @@ from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
 from keras_archs.cards.resnet import CARDS as RESNET
 from keras_archs.cards.resnext import CARDS as RESNEXT
 from keras_archs.cards.senet import CARDS as SENET
+from keras_archs.cards.stochastic_depth import CARDS as STOCHASTIC_DEPTH
 from keras_archs.cards.wide_resnet import CARDS as WIDE_RESNET
 from keras_archs.origin import Origin
 
@@ -37,6 +38,7 @@ _FAMILIES = (
     RESNET,
     RESNEXT,
     SENET,
+    STOCHASTIC_DEPTH,
     WIDE_RESNET,
 )
 _CARDS = {card.name: card for family in _FAMILIES for card in family}

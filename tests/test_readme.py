@@ -27,6 +27,7 @@ def row(name: str) -> str:
     card = model_card(name)
     height, width = card.preprocessing.size
     top1 = f"{card.top1.value:.1f} %" if card.top1 else ""
+    source = card.top1.source if card.top1 else "not published"
     weights = ", ".join(card.weights) or "untrained"
     size = f"{height}x{width}"
     millions = f"{card.cost.parameters / 1e6:,.1f} M | {card.cost.macs / 1e6:,.1f} M"
@@ -34,14 +35,14 @@ def row(name: str) -> str:
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in card.arguments.items()
     )
     builder = f"{card.builder}({arguments})" if arguments else card.builder
-    return f"| `{name}` | `{builder}` | {size} | {millions} | {top1} | {weights} |"
+    return f"| `{name}` | `{builder}` | {size} | {millions} | {top1} | {weights} | {source} |"
 
 
 def test_the_table_of_models_is_the_registrys() -> None:
     table = "\n".join(
         [
-            "| name | builder | input | parameters | multiply-adds | top-1 | weights |",
-            "|---|---|---:|---:|---:|---:|---|",
+            "| name | builder | input | parameters | multiply-adds | top-1 | weights | source of top-1 |",
+            "|---|---|---:|---:|---:|---:|---|---|",
             *map(row, list_models()),
         ]
     )

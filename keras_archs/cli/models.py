@@ -29,7 +29,7 @@ def list_(
         write_json([_as_json(card) for card in cards])
         return
     write_table(
-        ["model", "input", "parameters", "multiply-adds", "top-1", "weights"],
+        ["model", "input", "parameters", "multiply-adds", "top-1", "weights", "source of top-1"],
         [
             [
                 card.name,
@@ -38,6 +38,7 @@ def list_(
                 _millions(card.cost.macs),
                 f"{card.top1.value:.1f} %" if card.top1 else "",
                 ", ".join(card.weights),
+                card.top1.source if card.top1 else "",
             ]
             for card in cards
         ],

@@ -9,14 +9,14 @@ is shared by the families that vary the bottleneck only: Wide ResNet, ResNeXt an
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Unpack
+from typing import Annotated, Literal, Unpack
 
 import keras
 from keras import layers
 
 from keras_archs.blocks import (
+    add_branch,
     classification_head,
-    drop_path,
     he_fan_out,
     image_input,
     model_of,
@@ -60,9 +60,27 @@ class ResidualOptions(ClassifierOptions, total=False):
         float,
         Option(
             0.0,
-            "Stochastic depth (Huang et al. 2016, equation 4): the rate rises linearly with the block, up to "
-            "this at the last; at least 0 and less than 1.",
+            "Stochastic depth (Huang et al. 2016): the rate at which the last block's branch is dropped in training; "
+            "at least 0 and less than 1.",
             is_fraction,
+        ),
+    ]
+    drop_path_decay: Annotated[
+        Literal["linear", "uniform"],
+        Option(
+            "linear",
+            'How the other blocks\' rates follow: "linear", rising from the first block to the last (equation 4), or '
+            '"uniform".',
+            one_of("linear", "uniform"),
+        ),
+    ]
+    drop_path_per: Annotated[
+        Literal["image", "batch"],
+        Option(
+            "image",
+            'What is dropped: the branch of single images, the others\' scaled up, "image"; or for the whole '
+            'mini-batch, without computing it, and scaled down after training (equation 5), "batch".',
+            one_of("image", "batch"),
         ),
     ]
     se_ratio: Annotated[
@@ -140,39 +158,50 @@ def _bottleneck(
     return _conv_bn(x, filters, 1, activation=None, gamma=gamma, name=f"{name}_conv3")
 
 
+def drop_rate(options: ResidualOptions, number: int, blocks: int) -> float:
+    """Stochastic depth of block ``number`` of 1 to ``blocks`` (Huang et al. 2016, section 4, equation 4)."""
+    rate = options["drop_path_rate"]
+    return rate if options["drop_path_decay"] == "uniform" else rate * number / blocks
+
+
 def _block(
     x: keras.KerasTensor,
     plan: Plan,
     stage: int,
     stride: int,
+    options: ResidualOptions,
     *,
     stride_in_1x1: bool,
-    se_ratio: float | None,
     drop_rate: float,
-    gamma: str,
     name: str,
 ) -> keras.KerasTensor:
     """Add to the input what the branch computes; the shortcut is a projection where shapes change (option B)."""
-    shortcut, growth = x, 2 ** (stage - 1)
-    if plan.bottleneck:
-        inner, filters = plan.groups * plan.width * growth, 256 * growth
-        x = _bottleneck(
-            x, inner, filters, stride, groups=plan.groups, stride_in_1x1=stride_in_1x1, gamma=gamma, name=name
-        )
-    else:
-        filters = 64 * growth
-        x = _basic(x, filters, stride, gamma=gamma, name=name)
-    if se_ratio:
-        x = squeeze_excite(
+    growth = 2 ** (stage - 1)
+    filters = (256 if plan.bottleneck else 64) * growth
+    se_ratio, gamma = options["se_ratio"], "zeros" if options["zero_init_residual"] else "ones"
+
+    def branch(x: keras.KerasTensor) -> keras.KerasTensor:
+        if plan.bottleneck:
+            inner = plan.groups * plan.width * growth
+            x = _bottleneck(
+                x, inner, filters, stride, groups=plan.groups, stride_in_1x1=stride_in_1x1, gamma=gamma, name=name
+            )
+        else:
+            x = _basic(x, filters, stride, gamma=gamma, name=name)
+        if not se_ratio:
+            return x
+        return squeeze_excite(
             x,
             hidden=max(1, int(se_ratio * filters)),
             activation="relu",
             kernel_initializer=he_fan_out,
             name=f"{name}_se",
         )
-    if stride > 1 or shortcut.shape[-1] != filters:
-        shortcut = _conv_bn(shortcut, filters, 1, stride, activation=None, name=f"{name}_shortcut")
-    x = layers.Add(name=f"{name}_add")([shortcut, drop_path(x, drop_rate, name=f"{name}_drop")])
+
+    shortcut = x
+    if stride > 1 or x.shape[-1] != filters:
+        shortcut = _conv_bn(x, filters, 1, stride, activation=None, name=f"{name}_shortcut")
+    x = add_branch(shortcut, x, branch, drop_rate, per=options["drop_path_per"], name=name)
     return layers.Activation("relu", name=f"{name}_relu")(x)
 
 
@@ -189,11 +218,10 @@ def residual_network(plan: Plan, *, stride_in_1x1: bool = False, **options: Unpa
             x,
             plan,
             stage,
-            stride=2 if stage > 1 and block == 1 else 1,
+            2 if stage > 1 and block == 1 else 1,
+            options,
             stride_in_1x1=stride_in_1x1,
-            se_ratio=options["se_ratio"],
-            drop_rate=options["drop_path_rate"] * number / len(blocks),
-            gamma="zeros" if options["zero_init_residual"] else "ones",
+            drop_rate=drop_rate(options, number, len(blocks)),
             name=f"{prefix}stage{stage}_block{block}",
         )
 

@@ -1,0 +1,38 @@
+"""Stochastic depth: Huang, Sun, Liu, Sedra & Weinberger, "Deep Networks with Stochastic Depth" (2016).
+
+A residual network is trained as an ensemble of shallower ones: for each mini-batch, blocks are replaced by their
+shortcut, the later the likelier, which saves their computation and lets gradients reach the first layers. Afterwards
+all blocks take part, as much as they did in training.
+
+`keras_archs.survival_probabilities` reads off how likely the blocks survive, and
+`keras_archs.set_survival_probabilities` changes it. Every residual network takes the same arguments, and is the same
+network; only the defaults are others here.
+"""
+
+from typing import Any, Unpack
+
+import keras
+
+from keras_archs.builders import architecture
+from keras_archs.models.resnet import RESNET, BottleneckOptions, residual_network
+
+PUBLISHED: dict[str, Any] = {"drop_path_rate": 0.5, "drop_path_per": "batch"}
+"""The last block survives with probability 0.5 (section 4)."""
+
+
+@architecture(BottleneckOptions, **PUBLISHED)
+def StochasticDepthResNet50(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """ResNet-50 with stochastic depth, for images of 224 pixels."""
+    return residual_network(RESNET["50"], **options)
+
+
+@architecture(BottleneckOptions, **PUBLISHED)
+def StochasticDepthResNet101(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """ResNet-101 with stochastic depth, for images of 224 pixels."""
+    return residual_network(RESNET["101"], **options)
+
+
+@architecture(BottleneckOptions, **PUBLISHED)
+def StochasticDepthResNet152(**options: Unpack[BottleneckOptions]) -> keras.Model:
+    """ResNet-152 with stochastic depth, for images of 224 pixels (section 4, ImageNet)."""
+    return residual_network(RESNET["152"], **options)
