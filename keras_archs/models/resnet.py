@@ -8,7 +8,9 @@ its 3x3 convolution, where the paper does so in the first 1x1 and thereby drops 
 is shared by the families that vary the bottleneck only: Wide ResNet, ResNeXt and SE-ResNet.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Literal, Unpack
 
 import keras
@@ -117,7 +119,7 @@ class BottleneckOptions(ResidualOptions, total=False):
     ]
 
 
-def _conv_bn(
+def conv_bn(
     x: keras.KerasTensor,
     filters: int,
     kernel: int,
@@ -136,26 +138,26 @@ def _conv_bn(
 
 def _basic(x: keras.KerasTensor, filters: int, stride: int, *, gamma: str, name: str) -> keras.KerasTensor:
     """Figure 5, left."""
-    x = _conv_bn(x, filters, 3, stride, name=f"{name}_conv1")
-    return _conv_bn(x, filters, 3, activation=None, gamma=gamma, name=f"{name}_conv2")
+    x = conv_bn(x, filters, 3, stride, name=f"{name}_conv1")
+    return conv_bn(x, filters, 3, activation=None, gamma=gamma, name=f"{name}_conv2")
 
 
-def _bottleneck(
+def bottleneck(
     x: keras.KerasTensor,
     inner: int,
     filters: int,
     stride: int,
     *,
     groups: int,
-    stride_in_1x1: bool,
     gamma: str,
+    stride_in_1x1: bool = False,
     name: str,
 ) -> keras.KerasTensor:
     """Figure 5, right; with groups, figure 3(c) of ResNeXt."""
     first, second = (stride, 1) if stride_in_1x1 else (1, stride)
-    x = _conv_bn(x, inner, 1, first, name=f"{name}_conv1")
-    x = _conv_bn(x, inner, 3, second, groups=groups, name=f"{name}_conv2")
-    return _conv_bn(x, filters, 1, activation=None, gamma=gamma, name=f"{name}_conv3")
+    x = conv_bn(x, inner, 1, first, name=f"{name}_conv1")
+    x = conv_bn(x, inner, 3, second, groups=groups, name=f"{name}_conv2")
+    return conv_bn(x, filters, 1, activation=None, gamma=gamma, name=f"{name}_conv3")
 
 
 def drop_rate(options: ResidualOptions, number: int, blocks: int) -> float:
@@ -171,7 +173,7 @@ def _block(
     stride: int,
     options: ResidualOptions,
     *,
-    stride_in_1x1: bool,
+    transform: Callable[..., keras.KerasTensor],
     drop_rate: float,
     name: str,
 ) -> keras.KerasTensor:
@@ -183,9 +185,7 @@ def _block(
     def branch(x: keras.KerasTensor) -> keras.KerasTensor:
         if plan.bottleneck:
             inner = plan.groups * plan.width * growth
-            x = _bottleneck(
-                x, inner, filters, stride, groups=plan.groups, stride_in_1x1=stride_in_1x1, gamma=gamma, name=name
-            )
+            x = transform(x, inner, filters, stride, groups=plan.groups, gamma=gamma, name=name)
         else:
             x = _basic(x, filters, stride, gamma=gamma, name=name)
         if not se_ratio:
@@ -200,16 +200,24 @@ def _block(
 
     shortcut = x
     if stride > 1 or x.shape[-1] != filters:
-        shortcut = _conv_bn(x, filters, 1, stride, activation=None, name=f"{name}_shortcut")
+        shortcut = conv_bn(x, filters, 1, stride, activation=None, name=f"{name}_shortcut")
     x = add_branch(shortcut, x, branch, drop_rate, per=options["drop_path_per"], name=name)
     return layers.Activation("relu", name=f"{name}_relu")(x)
 
 
-def residual_network(plan: Plan, *, stride_in_1x1: bool = False, **options: Unpack[ResidualOptions]) -> keras.Model:
-    """Stem, stages, head: the rows of Table 1."""
+def residual_network(
+    plan: Plan,
+    *,
+    transform: Callable[..., keras.KerasTensor] = bottleneck,
+    stride_in_1x1: bool = False,
+    **options: Unpack[ResidualOptions],
+) -> keras.Model:
+    """Stem, stages, head: the rows of Table 1; ``transform`` is the form of the bottlenecks."""
+    if stride_in_1x1:
+        transform = partial(transform, stride_in_1x1=True)
     prefix = options["prefix"]
     images = image_input(SIZE, options)
-    x = _conv_bn(images, 64, 7, 2, name=f"{prefix}stem_conv")
+    x = conv_bn(images, 64, 7, 2, name=f"{prefix}stem_conv")
     x = symmetric_max_pool(x, name=f"{prefix}stem_pool")
 
     blocks = [(stage, block) for stage, repeats in enumerate(plan.repeats, start=1) for block in range(1, repeats + 1)]
@@ -220,7 +228,7 @@ def residual_network(plan: Plan, *, stride_in_1x1: bool = False, **options: Unpa
             stage,
             2 if stage > 1 and block == 1 else 1,
             options,
-            stride_in_1x1=stride_in_1x1,
+            transform=transform,
             drop_rate=drop_rate(options, number, len(blocks)),
             name=f"{prefix}stage{stage}_block{block}",
         )

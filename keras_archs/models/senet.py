@@ -14,7 +14,7 @@ import keras
 
 from keras_archs.builders import architecture
 from keras_archs.models.resnet import RESNET, BottleneckOptions, ResidualOptions, residual_network
-from keras_archs.models.resnext import RESNEXT
+from keras_archs.models.resnext import ResNeXtOptions, resnext
 
 SE_RATIO = 1 / 16
 
@@ -49,13 +49,13 @@ def SEResNet152(**options: Unpack[BottleneckOptions]) -> keras.Model:
     return residual_network(RESNET["152"], **options)
 
 
-@architecture(ResidualOptions, se_ratio=SE_RATIO)
-def SEResNeXt50_32x4d(**options: Unpack[ResidualOptions]) -> keras.Model:
+@architecture(ResNeXtOptions, se_ratio=SE_RATIO)
+def SEResNeXt50_32x4d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
     """SE-ResNeXt-50 for images of 224 pixels: ResNeXt-50 (32x4d) with squeeze-and-excitation (Table 1)."""
-    return residual_network(RESNEXT["50-32x4d"], **options)
+    return resnext("50-32x4d", **options)
 
 
-@architecture(ResidualOptions, se_ratio=SE_RATIO)
-def SEResNeXt101_32x4d(**options: Unpack[ResidualOptions]) -> keras.Model:
+@architecture(ResNeXtOptions, se_ratio=SE_RATIO)
+def SEResNeXt101_32x4d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
     """SE-ResNeXt-101 for images of 224 pixels: ResNeXt-101 (32x4d) with squeeze-and-excitation (Table 2)."""
-    return residual_network(RESNEXT["101-32x4d"], **options)
+    return resnext("101-32x4d", **options)

@@ -1,6 +1,6 @@
 """Blocks are dropped in training as often as their survival probability says, and take part as much afterwards."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,8 @@ def numbers() -> Floats:
     return np.random.default_rng(0).normal(2, 3, (64, 3)).astype(np.float32)
 
 
-@pytest.fixture
-def small() -> Iterator[Callable[..., keras.Model]]:
-    def build(**options: Any) -> keras.Model:
-        return keras_archs.StochasticDepthResNet50(input_shape=(32, 32, 3), classes=4, **options)
-
-    return build
+def small(**options: Any) -> keras.Model:
+    return keras_archs.StochasticDepthResNet50(input_shape=(32, 32, 3), classes=4, **options)
 
 
 def test_afterwards_a_branch_counts_as_much_as_it_survives(numbers: Floats) -> None:
@@ -112,7 +108,7 @@ def test_training_expects_what_inference_says(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_survival_falls_linearly_down_to_the_last_block(mode: str, small: Callable[..., keras.Model]) -> None:
+def test_survival_falls_linearly_down_to_the_last_block(mode: str) -> None:
     survival = keras_archs.survival_probabilities(small(drop_path_per=mode))
     assert list(survival)[:4] == ["stage1_block1", "stage1_block2", "stage1_block3", "stage2_block1"]
     values = list(survival.values())
@@ -121,7 +117,7 @@ def test_survival_falls_linearly_down_to_the_last_block(mode: str, small: Callab
     np.testing.assert_allclose(steps, 0.5 / 16)
 
 
-def test_uniform_survival(small: Callable[..., keras.Model]) -> None:
+def test_uniform_survival() -> None:
     survival = keras_archs.survival_probabilities(small(drop_path_rate=0.2, drop_path_decay="uniform"))
     assert set(survival.values()) == {0.8}
 
@@ -129,9 +125,7 @@ def test_uniform_survival(small: Callable[..., keras.Model]) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_survival_probabilities_can_be_changed_between_two_calls_of_fit(mode: str) -> None:
     """Certain survival makes training the same twice; the next call of fit follows new probabilities."""
-    model = keras_archs.StochasticDepthResNet50(
-        input_shape=(32, 32, 3), include_top=False, pooling="avg", drop_path_per=mode
-    )
+    model = small(include_top=False, pooling="avg", drop_path_per=mode)
     for layer in model._flatten_layers():
         layer.trainable = False  # what differs are the draws
     images = photographs(32, 32)
@@ -148,9 +142,7 @@ def test_survival_probabilities_can_be_changed_between_two_calls_of_fit(mode: st
     assert len(losses()) > 1
 
 
-def test_both_modes_and_the_plain_network_have_the_same_weights(
-    small: Callable[..., keras.Model], calibrate: Calibrate
-) -> None:
+def test_both_modes_and_the_plain_network_have_the_same_weights(calibrate: Calibrate) -> None:
     """Per image nothing is scaled afterwards: inference is the plain network's."""
     plain = calibrate(keras_archs.ResNet50(input_shape=(32, 32, 3), classes=4, classifier_activation=None))
     per_image, per_batch = (small(drop_path_per=mode, classifier_activation=None) for mode in MODES)
@@ -166,9 +158,7 @@ def test_both_modes_and_the_plain_network_have_the_same_weights(
     np.testing.assert_allclose(per_batch(images), plain(images), rtol=1e-3, atol=1e-4)
 
 
-def test_a_saved_network_keeps_its_probabilities_and_answers(
-    small: Callable[..., keras.Model], calibrate: Calibrate, tmp_path: Path
-) -> None:
+def test_a_saved_network_keeps_its_probabilities_and_answers(calibrate: Calibrate, tmp_path: Path) -> None:
     model = calibrate(small())
     keras_archs.set_survival_probabilities(model, {"stage2_block2": 0.9})
     model.save(tmp_path / "model.keras")
@@ -177,7 +167,7 @@ def test_a_saved_network_keeps_its_probabilities_and_answers(
     np.testing.assert_array_equal(loaded(photographs(32, 32)), model(photographs(32, 32)))
 
 
-def test_what_cannot_be_changed_is_refused_and_nothing_changes(small: Callable[..., keras.Model]) -> None:
+def test_what_cannot_be_changed_is_refused_and_nothing_changes() -> None:
     model = small()
     before = keras_archs.survival_probabilities(model)
     with pytest.raises(ValueError, match=r"no droppable blocks \['stage9_block1'\]; it has \['stage1_block1', "):
