@@ -1,0 +1,77 @@
+"""The three forms of ResNeXt's block (figure 3) hold the same weights, cut otherwise, and compute the same."""
+
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import keras_archs
+
+from .conftest import assert_same, photographs
+
+Floats = NDArray[np.float32]
+Calibrate = Callable[[keras.Model], keras.Model]
+
+GROUPS = 32
+
+
+def cut(model: keras.Model, *, ends: bool) -> Iterator[tuple[str, Floats]]:
+    """The weights of a network with grouped convolutions by the paths of the ungrouped forms.
+
+    A path has its outputs of the first convolution and of the grouped one, and (``ends``) its inputs of the last.
+    """
+    for variable in model.weights:
+        value = np.asarray(variable)
+        layer, weight = variable.path.split("/")
+        *block, unit = layer.removesuffix("_bn").split("_")
+        bn = "_bn" if layer.endswith("_bn") else ""
+        if unit in ("conv1", "conv2") and layer.startswith("stage"):
+            pieces = np.split(value, GROUPS, axis=-1)
+        elif unit == "conv3" and not bn and ends:
+            pieces = np.split(value, GROUPS, axis=2)
+        else:
+            yield variable.path, value
+            continue
+        for number, piece in enumerate(pieces, start=1):
+            yield "_".join([*block, f"path{number}", unit]) + f"{bn}/{weight}", piece
+
+
+@pytest.fixture(scope="module")
+def grouped(calibrate: Calibrate) -> keras.Model:
+    keras.config.set_dtype_policy("float64")  # so that fifty layers of rounding hide nothing
+    return calibrate(keras_archs.ResNeXt50_32x4d(input_shape=(64, 64, 3), classifier_activation=None))
+
+
+@pytest.mark.parametrize("form", ["split", "concatenated"])
+def test_the_forms_are_equivalent(grouped: keras.Model, form: str) -> None:
+    keras.config.set_dtype_policy("float64")
+    other = keras_archs.create_model(
+        "resnext-50-32x4d", block_form=form, input_shape=(64, 64, 3), classifier_activation=None
+    )
+    pieces = dict(cut(grouped, ends=form == "split"))
+    assert {variable.path for variable in other.weights} == set(pieces)
+    for variable in other.weights:
+        variable.assign(pieces[variable.path])
+    images = photographs(64, 64)
+    assert_same(np.asarray(other(images)), np.asarray(grouped(images)), tolerance=1e-5)
+
+    # A path in another's place is another network: the third convolution still expects the old order.
+    first, second = (other.get_layer(f"stage4_block2_path{number}_conv2") for number in (1, 2))
+    first.set_weights(second.get_weights())
+    with pytest.raises(AssertionError):
+        assert_same(np.asarray(other(images)), np.asarray(grouped(images)), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("form", ["split", "concatenated"])
+def test_the_forms_cost_the_same(form: str) -> None:
+    with keras.StatelessScope(initialize_variables=False):
+        models = [keras_archs.create_model("resnext-50-32x4d", block_form=name) for name in ("grouped", form)]
+    one, other = map(keras_archs.profile, models)
+    assert (one.trainable, one.non_trainable, one.macs) == (other.trainable, other.non_trainable, other.macs)
+
+
+def test_unknown_forms_are_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"block_form='merged'.*\"split\".*\"concatenated\".*\"grouped\""):
+        keras_archs.create_model("resnext-50-32x4d", block_form="merged")
