@@ -10,15 +10,18 @@ from keras_archs.builders import ClassifierOptions
 from keras_archs.layers import GroupedConv2D, StochasticResidual
 
 MIN_SIZE = 32
-"""Every network halves its input five times; a smaller image would leave nothing."""
+"""Networks for ImageNet halve their input five times; a smaller image would leave nothing."""
+CIFAR_SIZE, CIFAR_MIN_SIZE = 32, 4
+"""Networks for CIFAR's images halve them twice only."""
 
 
-def image_input(size: int, options: ClassifierOptions) -> keras.KerasTensor:
+def image_input(size: int, options: ClassifierOptions, *, min_size: int = MIN_SIZE) -> keras.KerasTensor:
     """Return the tensor that a network starts from.
 
     Args:
         size: Published height and width of the network's input.
         options: ``include_top``, ``input_tensor``, ``input_shape`` and ``prefix`` are used.
+        min_size: Least height and width.
 
     Returns:
         ``input_tensor`` if there is one, else a new input.
@@ -35,25 +38,30 @@ def image_input(size: int, options: ClassifierOptions) -> keras.KerasTensor:
     if tensor is None:
         if shape is None:
             shape = (size, size, 3) if options["include_top"] else (None, None, 3)
-        _check_image_shape("input_shape", shape)
+        _check_image_shape("input_shape", shape, min_size)
         return keras.Input(shape, name=f"{options['prefix']}images")
     if not isinstance(tensor, keras.KerasTensor):
         raise ValueError(f"input_tensor must be a Keras tensor, such as keras.Input returns; got {type(tensor)}")
     if shape is not None and tuple(shape) != tuple(tensor.shape[1:]):
         raise ValueError(f"input_shape={shape} contradicts input_tensor, of shape {tensor.shape[1:]}")
-    _check_image_shape("input_tensor", tensor.shape[1:])
+    _check_image_shape("input_tensor", tensor.shape[1:], min_size)
     return tensor
 
 
-def _check_image_shape(argument: str, shape: Any) -> None:
+def cifar_input(options: ClassifierOptions) -> keras.KerasTensor:
+    """Return the tensor that a network for CIFAR's images starts from."""
+    return image_input(CIFAR_SIZE, options, min_size=CIFAR_MIN_SIZE)
+
+
+def _check_image_shape(argument: str, shape: Any, min_size: int) -> None:
     match shape:
         case (int() | None as height, int() | None as width, int() as channels):
-            sound = channels >= 1 and all(n is None or n >= MIN_SIZE for n in (height, width))
+            sound = channels >= 1 and all(n is None or n >= min_size for n in (height, width))
         case _:
             sound = False
     if not sound:
         raise ValueError(
-            f"{argument} must be (height, width, channels) with height and width None or at least {MIN_SIZE} "
+            f"{argument} must be (height, width, channels) with height and width None or at least {min_size} "
             f"and at least 1 channel; got {shape}"
         )
 
@@ -188,6 +196,7 @@ def symmetric_conv(
     *,
     groups: int = 1,
     use_bias: bool = False,
+    kernel_initializer: Callable[[], keras.initializers.Initializer] = he_fan_out,
     name: str,
 ) -> keras.KerasTensor:
     """Convolution that pads all sides alike, as in Torch's networks.
@@ -199,6 +208,7 @@ def symmetric_conv(
         stride: In both directions.
         groups: Into which the channels are divided.
         use_bias: Whether there is a bias.
+        kernel_initializer: Makes the initializer.
         name: Of the layer; the padding's begins with it.
 
     Returns:
@@ -215,7 +225,7 @@ def symmetric_conv(
         padding="same" if stride == 1 else "valid",
         groups=groups,
         use_bias=use_bias,
-        kernel_initializer=he_fan_out(),
+        kernel_initializer=kernel_initializer(),
         name=name,
     )(x)
 
@@ -223,6 +233,12 @@ def symmetric_conv(
 def torch_bn(x: keras.KerasTensor, *, gamma: str = "ones", name: str) -> keras.KerasTensor:
     """Batch normalisation with Torch's epsilon, and its momentum as Keras counts it."""
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=name)(x)
+
+
+def torch_bn_relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    """Normalisation and activation, as they come before a convolution."""
+    x = torch_bn(x, name=f"{name}_bn")
+    return layers.ReLU(name=f"{name}_relu")(x)
 
 
 def symmetric_max_pool(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
@@ -259,6 +275,19 @@ def squeeze_excite(
             filters, 1, activation=function, kernel_initializer=kernel_initializer(), name=f"{name}_{step}"
         )(gate)
     return layers.Multiply(name=f"{name}_excite")([x, gate])
+
+
+def torch_squeeze_excite(x: keras.KerasTensor, se_ratio: float | None, *, name: str) -> keras.KerasTensor:
+    """Squeeze-and-excitation of Torch's networks, with ``se_ratio`` of the channels inside; nothing without a ratio."""
+    if not se_ratio:
+        return x
+    return squeeze_excite(
+        x,
+        hidden=max(1, int(se_ratio * x.shape[-1])),
+        activation="relu",
+        kernel_initializer=he_fan_out,
+        name=f"{name}_se",
+    )
 
 
 def drop_path(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTensor:

@@ -24,7 +24,7 @@ import keras
 from keras_archs.origin import Origin, remember
 from keras_archs.weights import find_weights
 
-IMAGENET_CLASSES = 1000
+IMAGENET_CLASSES, CIFAR_CLASSES = 1000, 10
 
 P = ParamSpec("P")
 
@@ -80,8 +80,8 @@ class ClassifierOptions(TypedDict, total=False):
         tuple[int | None, int | None, int] | None,
         Option(
             None,
-            "(height, width, channels); height and width at least 32, or None for any. None stands for the "
-            "published size in RGB with the classifier, and for any size in RGB without.",
+            "(height, width, channels); height and width at least 32 (4 for networks for CIFAR), or None for any. "
+            "None stands for the published size in RGB with the classifier, and for any size in RGB without.",
         ),
     ]
     pooling: Annotated[

@@ -14,6 +14,9 @@ from keras_archs.preprocessing import Preprocessing
 IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
+CIFAR = Preprocessing(size=(32, 32), mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), crop_fraction=1.0)
+"""With the statistics that fb.resnet.torch has for CIFAR-10; the authors' code of later networks is built on it."""
+
 
 @dataclass(frozen=True)
 class Paper:

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards import IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.cards import CIFAR, IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
 from keras_archs.preprocessing import Preprocessing
 
 PAPER = Paper("Densely Connected Convolutional Networks", 2016, "1608.06993")
 
 _IMAGENET = Preprocessing(size=(224, 224), mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_fraction=224 / 256)
-# The statistics that fb.resnet.torch, on which the authors' code is built, has for CIFAR-10.
-_CIFAR = Preprocessing(size=(32, 32), mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), crop_fraction=1.0)
 
 _README = "liuzhuang13/DenseNet, README.md"
 _TOP1 = {
@@ -47,7 +45,7 @@ def _cards() -> Iterable[ModelCard]:
             title=f"{title} (L={depth}, k={growth})",
             family=title,
             builder=f"DenseNet{kind}{depth}_{growth}",
-            preprocessing=_CIFAR,
+            preprocessing=CIFAR,
             paper=PAPER,
             top1=Accuracy(value, f"CIFAR-10 with augmentation; {_README}"),
         )

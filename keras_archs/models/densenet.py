@@ -15,20 +15,26 @@ import keras
 from keras import layers
 
 from keras_archs.blocks import (
+    cifar_input,
     classification_head,
-    he_fan_out,
     image_input,
     model_of,
-    squeeze_excite,
     symmetric_conv,
     symmetric_max_pool,
-    torch_bn,
+    torch_bn_relu,
     torch_dense,
+    torch_squeeze_excite,
 )
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none
+from keras_archs.builders import (
+    CIFAR_CLASSES,
+    ClassifierOptions,
+    Option,
+    architecture,
+    is_fraction,
+    is_ratio_or_none,
+)
 
-IMAGENET_SIZE, CIFAR_SIZE = 224, 32
-CIFAR_CLASSES = 10
+SIZE = 224
 
 
 @dataclass(frozen=True)
@@ -99,29 +105,12 @@ class DenseNetOptions(ClassifierOptions, total=False):
     ]
 
 
-def _bn_relu(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    x = torch_bn(x, name=f"{name}_bn")
-    return layers.ReLU(name=f"{name}_relu")(x)
-
-
 def _bn_relu_conv(
     x: keras.KerasTensor, filters: int, kernel: int, *, dropout_rate: float, name: str
 ) -> keras.KerasTensor:
     """Composite function (section 3): normalisation and activation before the convolution."""
-    x = symmetric_conv(_bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
+    x = symmetric_conv(torch_bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
     return layers.Dropout(dropout_rate, name=f"{name}_dropout")(x) if dropout_rate else x
-
-
-def _squeeze_excite(x: keras.KerasTensor, se_ratio: float | None, *, name: str) -> keras.KerasTensor:
-    if not se_ratio:
-        return x
-    return squeeze_excite(
-        x,
-        hidden=max(1, int(se_ratio * x.shape[-1])),
-        activation="relu",
-        kernel_initializer=he_fan_out,
-        name=f"{name}_se",
-    )
 
 
 def _layer(x: keras.KerasTensor, plan: Plan, *, dropout_rate: float, name: str) -> keras.KerasTensor:
@@ -139,7 +128,7 @@ def _dense_block(
     """Figure 1: each layer sees the output of all before it."""
     for layer in range(1, depth + 1):
         x = _layer(x, plan, dropout_rate=dropout_rate, name=f"{name}_layer{layer}")
-    return _squeeze_excite(x, se_ratio, name=name)
+    return torch_squeeze_excite(x, se_ratio, name=name)
 
 
 def _transition(
@@ -148,12 +137,12 @@ def _transition(
     """Keep a part of the channels, and halve height and width."""
     x = _bn_relu_conv(x, int(x.shape[-1] * plan.compression), 1, dropout_rate=dropout_rate, name=name)
     x = layers.AveragePooling2D(2, name=f"{name}_pool")(x)
-    return _squeeze_excite(x, se_ratio, name=name)
+    return torch_squeeze_excite(x, se_ratio, name=name)
 
 
 def _imagenet_stem(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
     x = symmetric_conv(x, filters, 7, stride=2, name=f"{name}_conv")
-    x = _bn_relu(x, name=name)
+    x = torch_bn_relu(x, name=name)
     return symmetric_max_pool(x, name=f"{name}_pool")
 
 
@@ -166,20 +155,20 @@ def _densenet(images: keras.KerasTensor, x: keras.KerasTensor, plan: Plan, optio
                 x, plan, dropout_rate=dropout_rate, se_ratio=se_ratio, name=f"{prefix}transition{number - 1}"
             )
         x = _dense_block(x, plan, depth, dropout_rate=dropout_rate, se_ratio=se_ratio, name=f"{prefix}block{number}")
-    x = _bn_relu(x, name=f"{prefix}top")
+    x = torch_bn_relu(x, name=f"{prefix}top")
     x = classification_head(x, options, kernel_initializer=torch_dense())
     return model_of(images, x, options)
 
 
 def _imagenet(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
     plan = IMAGENET[variant]
-    images = image_input(IMAGENET_SIZE, options)
+    images = image_input(SIZE, options)
     return _densenet(images, _imagenet_stem(images, plan.stem, name=f"{options['prefix']}stem"), plan, options)
 
 
 def _cifar(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
     plan = CIFAR[variant]
-    images = image_input(CIFAR_SIZE, options)
+    images = cifar_input(options)
     return _densenet(images, symmetric_conv(images, plan.stem, 3, name=f"{options['prefix']}stem_conv"), plan, options)
 
 

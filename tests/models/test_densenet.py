@@ -7,15 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import keras_archs
 from keras_archs.models.densenet import CIFAR, IMAGENET
 
 from .conftest import Floats, assert_same, photographs
+from .numpy_layers import Array, classifier, convolution, normalisation, relu
 
 Calibrate = Callable[[keras.Model], keras.Model]
-Array = NDArray[np.float64]
 
 
 @pytest.mark.parametrize("variant", ["121", "169", "201"])
@@ -42,7 +41,7 @@ class PaperDenseNet:
         self.layers = (depth - 4) // (6 if bottleneck else 3)
 
     def logits(self, images: Floats) -> Array:
-        x = self.convolution(images.astype(np.float64))
+        x = convolution(images.astype(np.float64), next(self.weights))
         for block in range(3):
             if block:
                 x = self.composite(x)
@@ -51,25 +50,16 @@ class PaperDenseNet:
                 new = self.composite(self.composite(x) if self.bottleneck else x)
                 assert new.shape[-1] == self.growth
                 x = np.concatenate([x, new], axis=-1)
-        pooled = self.normalised(x).mean(axis=(1, 2))
+        x = self.normalised(x)
         kernel, bias, *rest = self.weights
         assert not rest
-        return np.asarray(pooled @ kernel + bias)
+        return classifier(x, kernel, bias)
 
     def composite(self, x: Array) -> Array:
-        return self.convolution(self.normalised(x))
+        return convolution(self.normalised(x), next(self.weights))
 
     def normalised(self, x: Array) -> Array:
-        gamma, beta, mean, variance = (next(self.weights) for _ in range(4))
-        normal = (x - mean) / np.sqrt(variance + 1e-5)
-        return np.asarray(np.maximum(normal * gamma + beta, 0), np.float64)
-
-    def convolution(self, x: Array) -> Array:
-        kernel = next(self.weights)
-        size, (_, height, width, _) = len(kernel), x.shape
-        x = np.pad(x, [(0, 0), (size // 2,) * 2, (size // 2,) * 2, (0, 0)])
-        shifts = [(i, j) for i in range(size) for j in range(size)]
-        return np.asarray(sum(x[:, i : i + height, j : j + width] @ kernel[i, j] for i, j in shifts))
+        return relu(normalisation(x, *(next(self.weights) for _ in range(4))))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +194,7 @@ def test_signature_and_help() -> None:
 @pytest.mark.parametrize(
     ("arguments", "received", "allowed"),
     [
-        ({"input_shape": (31, 32, 3)}, "(31, 32, 3)", "at least 32"),
+        ({"input_shape": (3, 32, 3)}, "(3, 32, 3)", "at least 4"),
         ({"dropout_rate": 1.0}, "dropout_rate=1.0", "less than 1"),
         ({"dropout_rate": "0.2"}, "dropout_rate='0.2'", "at least 0"),
         ({"se_ratio": -0.25}, "se_ratio=-0.25", "positive"),
