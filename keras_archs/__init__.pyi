@@ -48,7 +48,17 @@ from .models.resnet import (
     ResNet101,
     ResNet152,
 )
+from .models.resnet_cifar import (
+    ResNet20,
+    ResNet32,
+    ResNet44,
+    ResNet56,
+    ResNet110,
+    ResNet1202,
+)
 from .models.resnext import (
+    ResNeXt29_8x64d,
+    ResNeXt29_16x64d,
     ResNeXt50_32x4d,
     ResNeXt101_32x4d,
     ResNeXt101_32x8d,
@@ -68,7 +78,17 @@ from .models.stochastic_depth import (
     StochasticDepthResNet101,
     StochasticDepthResNet152,
 )
-from .models.wide_resnet import WideResNet50_2, WideResNet101_2
+from .models.wide_resnet import (
+    WideResNet,
+    WideResNet16_4,
+    WideResNet16_8,
+    WideResNet22_8,
+    WideResNet28_10,
+    WideResNet40_2,
+    WideResNet40_4,
+    WideResNet50_2,
+    WideResNet101_2,
+)
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
 from .survival import set_survival_probabilities, survival_probabilities
@@ -110,15 +130,23 @@ __all__ = [
     "MobileNetV3Large",
     "MobileNetV3Small",
     "Preprocessing",
+    "ResNeXt29_8x64d",
+    "ResNeXt29_16x64d",
     "ResNeXt50_32x4d",
     "ResNeXt101_32x4d",
     "ResNeXt101_32x8d",
     "ResNeXt101_64x4d",
     "ResNet18",
+    "ResNet20",
+    "ResNet32",
     "ResNet34",
+    "ResNet44",
     "ResNet50",
+    "ResNet56",
     "ResNet101",
+    "ResNet110",
     "ResNet152",
+    "ResNet1202",
     "SEMobileNet",
     "SEResNeXt50_32x4d",
     "SEResNeXt101_32x4d",
@@ -130,6 +158,13 @@ __all__ = [
     "StochasticDepthResNet50",
     "StochasticDepthResNet101",
     "StochasticDepthResNet152",
+    "WideResNet",
+    "WideResNet16_4",
+    "WideResNet16_8",
+    "WideResNet22_8",
+    "WideResNet28_10",
+    "WideResNet40_2",
+    "WideResNet40_4",
     "WideResNet50_2",
     "WideResNet101_2",
     "__version__",

@@ -1,7 +1,8 @@
 """The cards of ResNeXt."""
 
-from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.cards import CIFAR, Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
+from keras_archs.preprocessing import Preprocessing
 
 PAPER = Paper("Aggregated Residual Transformations for Deep Neural Networks", 2016, "1611.05431")
 
@@ -13,15 +14,26 @@ _TOP1 = {
     "101-64x4d": Accuracy(79.6, _FACEBOOK),
 }
 
-CARDS = tuple(
-    ModelCard(
+_PAPER_CIFAR = "CIFAR-10 with augmentation, normalised before each convolution; Xie et al. 2016, Table 7"
+_CIFAR_TOP1 = {
+    "29-8x64d": Accuracy(96.35, _PAPER_CIFAR),
+    "29-16x64d": Accuracy(96.42, _PAPER_CIFAR),
+}
+
+
+def _card(variant: str, preprocessing: Preprocessing, top1: Accuracy) -> ModelCard:
+    return ModelCard(
         name=f"resnext-{variant}",
         title=f"ResNeXt-{variant.replace('-', ' (')})",
         family="ResNeXt",
         builder=f"ResNeXt{variant.replace('-', '_')}",
-        preprocessing=TORCH,
+        preprocessing=preprocessing,
         paper=PAPER,
         top1=top1,
     )
-    for variant, top1 in _TOP1.items()
+
+
+CARDS = (
+    *(_card(variant, TORCH, top1) for variant, top1 in _TOP1.items()),
+    *(_card(variant, CIFAR, top1) for variant, top1 in _CIFAR_TOP1.items()),
 )

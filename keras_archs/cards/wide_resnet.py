@@ -1,7 +1,8 @@
 """The cards of Wide ResNet."""
 
-from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.cards import CIFAR, Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
+from keras_archs.preprocessing import Preprocessing
 
 PAPER = Paper("Wide Residual Networks", 2016, "1605.07146")
 
@@ -10,15 +11,31 @@ _TOP1 = {
     "101-2": Accuracy(78.848, "weights of torchvision, IMAGENET1K_V1"),
 }
 
-CARDS = tuple(
-    ModelCard(
+_MEAN_STD = "CIFAR-10 with augmentation, without dropout; Zagoruyko & Komodakis 2016, Table {}"
+_ZCA = "CIFAR-10 whitened, with augmentation, without dropout; Zagoruyko & Komodakis 2016, Table 4"
+_CIFAR_TOP1 = {
+    "16-4": Accuracy(94.98, _MEAN_STD.format(6)),
+    "16-8": Accuracy(95.73, _MEAN_STD.format(5)),
+    "22-8": Accuracy(95.62, _ZCA),
+    "28-10": Accuracy(96.00, _MEAN_STD.format(5)),
+    "40-2": Accuracy(94.67, _ZCA),
+    "40-4": Accuracy(95.47, _MEAN_STD.format(5)),
+}
+
+
+def _card(variant: str, preprocessing: Preprocessing, top1: Accuracy) -> ModelCard:
+    return ModelCard(
         name=f"wide-resnet-{variant}",
         title=f"Wide ResNet-{variant}",
         family="Wide ResNet",
         builder=f"WideResNet{variant.replace('-', '_')}",
-        preprocessing=TORCH,
+        preprocessing=preprocessing,
         paper=PAPER,
         top1=top1,
     )
-    for variant, top1 in _TOP1.items()
+
+
+CARDS = (
+    *(_card(variant, TORCH, top1) for variant, top1 in _TOP1.items()),
+    *(_card(variant, CIFAR, top1) for variant, top1 in _CIFAR_TOP1.items()),
 )

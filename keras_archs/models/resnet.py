@@ -5,9 +5,11 @@ shallower one: two 3x3 convolutions, or a bottleneck of 1x1, 3x3 and 1x1 (figure
 
 In the form of Torch's model zoo ("v1.5"), which everybody's weights have since: a bottleneck halves the image in
 its 3x3 convolution, where the paper does so in the first 1x1 and thereby drops three pixels of four. The builder
-is shared by the families that vary the bottleneck only: Wide ResNet, ResNeXt and SE-ResNet.
+is shared by the families that vary the bottleneck only, Wide ResNet, ResNeXt and SE-ResNet, and by the thin networks
+for CIFAR (`keras_archs.models.resnet_cifar`).
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,30 +20,37 @@ from keras import layers
 
 from keras_archs.blocks import (
     add_branch,
+    cifar_input,
     classification_head,
-    he_fan_out,
     image_input,
     model_of,
-    squeeze_excite,
     symmetric_conv,
     symmetric_max_pool,
     torch_bn,
     torch_dense,
+    torch_squeeze_excite,
 )
 from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none, one_of
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One column of Table 1, and what later papers vary in it."""
+    """One column of Table 1, or one depth of section 4.2, and what later papers vary in them."""
 
-    repeats: tuple[int, int, int, int]
-    """Blocks in conv2_x to conv5_x."""
+    repeats: tuple[int, ...]
+    """Blocks in each stage: conv2_x and so on."""
     bottleneck: bool = True
+    channels: int = 64
+    """Channels of the stem, and of a plain bottleneck's or a basic block's 3x3 convolutions in the first stage."""
     groups: int = 1
     """Groups of a bottleneck's 3x3 convolution: ResNeXt's cardinality."""
     width: int = 64
     """Channels of each group in conv2_x; they double from stage to stage."""
+    cifar: bool = False
+    """Whether images are CIFAR's, whose size the stem keeps."""
+    shortcut_window: int | None = None
+    """Where shapes change, a shortcut without parameters (option A) takes the mean of windows of so many pixels a
+    side: 1 is every second pixel. None for a projection (option B)."""
 
 
 RESNET = {
@@ -99,7 +108,7 @@ class ResidualOptions(ClassifierOptions, total=False):
         Option(
             False,
             "Whether each block starts as the identity, its last normalisation's scale being 0 (Goyal et al. 2017, "
-            "section 5.1), for training with large batches; True or False.",
+            "section 5.1) or, where a convolution is last, that; for training with large batches. True or False.",
             one_of(True, False),
         ),
     ]
@@ -166,6 +175,17 @@ def drop_rate(options: ResidualOptions, number: int, blocks: int) -> float:
     return rate if options["drop_path_decay"] == "uniform" else rate * number / blocks
 
 
+def _shortcut(x: keras.KerasTensor, filters: int, stride: int, *, window: int | None, name: str) -> keras.KerasTensor:
+    """What the branch is added to where shapes change (section 3.3)."""
+    if window is None:
+        return conv_bn(x, filters, 1, stride, activation=None, name=name)
+    # "same" rounds odd sizes up when it halves them, as the branch does.
+    x = layers.AveragePooling2D(window, stride, padding="same", name=f"{name}_pool")(x)
+    # Zeros in the last axis, which is a width with channels first, but holds the channels here.
+    extra = filters - x.shape[-1]
+    return layers.ZeroPadding2D(((0, 0), (0, extra)), data_format="channels_first", name=f"{name}_pad")(x)
+
+
 def _block(
     x: keras.KerasTensor,
     plan: Plan,
@@ -177,10 +197,10 @@ def _block(
     drop_rate: float,
     name: str,
 ) -> keras.KerasTensor:
-    """Add to the input what the branch computes; the shortcut is a projection where shapes change (option B)."""
+    """Add to the input what the branch computes."""
     growth = 2 ** (stage - 1)
-    filters = (256 if plan.bottleneck else 64) * growth
-    se_ratio, gamma = options["se_ratio"], "zeros" if options["zero_init_residual"] else "ones"
+    filters = (4 if plan.bottleneck else 1) * plan.channels * growth
+    gamma = "zeros" if options["zero_init_residual"] else "ones"
 
     def branch(x: keras.KerasTensor) -> keras.KerasTensor:
         if plan.bottleneck:
@@ -188,21 +208,21 @@ def _block(
             x = transform(x, inner, filters, stride, groups=plan.groups, gamma=gamma, name=name)
         else:
             x = _basic(x, filters, stride, gamma=gamma, name=name)
-        if not se_ratio:
-            return x
-        return squeeze_excite(
-            x,
-            hidden=max(1, int(se_ratio * filters)),
-            activation="relu",
-            kernel_initializer=he_fan_out,
-            name=f"{name}_se",
-        )
+        return torch_squeeze_excite(x, options["se_ratio"], name=name)
 
     shortcut = x
     if stride > 1 or x.shape[-1] != filters:
-        shortcut = conv_bn(x, filters, 1, stride, activation=None, name=f"{name}_shortcut")
+        shortcut = _shortcut(x, filters, stride, window=plan.shortcut_window, name=f"{name}_shortcut")
     x = add_branch(shortcut, x, branch, drop_rate, per=options["drop_path_per"], name=name)
     return layers.Activation("relu", name=f"{name}_relu")(x)
+
+
+def _stem(x: keras.KerasTensor, plan: Plan, *, name: str) -> keras.KerasTensor:
+    """A quarter of height and width for ImageNet: conv1 and the pooling of conv2_x; for CIFAR, a convolution alone."""
+    if plan.cifar:
+        return conv_bn(x, plan.channels, 3, name=f"{name}_conv")
+    x = conv_bn(x, plan.channels, 7, 2, name=f"{name}_conv")
+    return symmetric_max_pool(x, name=f"{name}_pool")
 
 
 def residual_network(
@@ -216,9 +236,8 @@ def residual_network(
     if stride_in_1x1:
         transform = partial(transform, stride_in_1x1=True)
     prefix = options["prefix"]
-    images = image_input(SIZE, options)
-    x = conv_bn(images, 64, 7, 2, name=f"{prefix}stem_conv")
-    x = symmetric_max_pool(x, name=f"{prefix}stem_pool")
+    images = cifar_input(options) if plan.cifar else image_input(SIZE, options)
+    x = _stem(images, plan, name=f"{prefix}stem")
 
     blocks = [(stage, block) for stage, repeats in enumerate(plan.repeats, start=1) for block in range(1, repeats + 1)]
     for number, (stage, block) in enumerate(blocks, start=1):
@@ -234,6 +253,8 @@ def residual_network(
         )
 
     x = classification_head(x, options, kernel_initializer=torch_dense())
+    # Keras walks through a graph recursively, two calls to a block: too many for Python's default at 600 blocks.
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * len(blocks)))
     return model_of(images, x, options)
 
 

@@ -4,6 +4,9 @@ A third dimension beside depth and width: a block sums many thin transformations
 being its cardinality; "32x4d" is a cardinality of 32 with 4 channels each in conv2 (Tables 1 and 2). Figure 3 has three
 forms of the block that compute the same: (a) split, transform and merge, (b) early concatenation, (c) a grouped 3x3
 convolution inside ResNet's bottleneck. The last is the one to use; the others are there to be understood.
+
+The networks for CIFAR have three stages of three blocks (section 5.3). The paper normalises and activates before
+their convolutions; these have the blocks of the ImageNet networks, which the authors' code found to be better.
 """
 
 from collections.abc import Callable
@@ -14,14 +17,16 @@ import keras
 from keras import layers
 
 from keras_archs.blocks import symmetric_conv, torch_bn
-from keras_archs.builders import Option, architecture, one_of
-from keras_archs.models.resnet import RESNET, ResidualOptions, bottleneck, conv_bn, residual_network
+from keras_archs.builders import CIFAR_CLASSES, Option, architecture, one_of
+from keras_archs.models.resnet import RESNET, Plan, ResidualOptions, bottleneck, conv_bn, residual_network
 
 RESNEXT = {
     "50-32x4d": replace(RESNET["50"], groups=32, width=4),
     "101-32x4d": replace(RESNET["101"], groups=32, width=4),
     "101-32x8d": replace(RESNET["101"], groups=32, width=8),
     "101-64x4d": replace(RESNET["101"], groups=64, width=4),
+    "29-8x64d": Plan(repeats=(3, 3, 3), groups=8, width=64, cifar=True),
+    "29-16x64d": Plan(repeats=(3, 3, 3), groups=16, width=64, cifar=True),
 }
 
 
@@ -103,3 +108,15 @@ def ResNeXt101_32x8d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
 def ResNeXt101_64x4d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
     """ResNeXt-101 for images of 224 pixels: cardinality 64, 4 channels each, twice as costly (Table 4)."""
     return resnext("101-64x4d", **options)
+
+
+@architecture(ResNeXtOptions, classes=CIFAR_CLASSES)
+def ResNeXt29_8x64d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
+    """ResNeXt-29 for CIFAR's images of 32 pixels: cardinality 8, 64 channels each (Table 7)."""
+    return resnext("29-8x64d", **options)
+
+
+@architecture(ResNeXtOptions, classes=CIFAR_CLASSES)
+def ResNeXt29_16x64d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
+    """ResNeXt-29 for CIFAR's images of 32 pixels: cardinality 16, 64 channels each (Table 7)."""
+    return resnext("29-16x64d", **options)

@@ -1,21 +1,154 @@
 """Wide ResNet: Zagoruyko & Komodakis, "Wide Residual Networks" (2016).
 
-Width instead of depth: few wide blocks train faster than many thin ones and are as accurate. For ImageNet,
-ResNet's bottlenecks with first two convolutions that are twice as wide; what a block returns stays.
+Width instead of depth: few wide blocks train faster than many thin ones and are as accurate. WRN-d-k is for CIFAR:
+of d = 6n+4 layers, 6n are in three groups of n blocks, k times as wide as ResNet's (Table 1). A block normalises and
+activates before each of its two 3x3 convolutions, and drops out between them (figure 1(d)).
+
+For ImageNet, ResNet's bottlenecks with first two convolutions that are twice as wide; what a block returns stays.
 """
 
 from dataclasses import replace
-from typing import Unpack
+from typing import Annotated, Unpack
 
 import keras
+from keras import layers
 
-from keras_archs.builders import architecture
-from keras_archs.models.resnet import RESNET, ResidualOptions, residual_network
+from keras_archs.blocks import (
+    add_branch,
+    cifar_input,
+    classification_head,
+    he_fan_out,
+    model_of,
+    symmetric_conv,
+    torch_bn_relu,
+    torch_dense,
+    torch_squeeze_excite,
+)
+from keras_archs.builders import CIFAR_CLASSES, Option, architecture, is_fraction, is_positive_integer
+from keras_archs.models.resnet import RESNET, ResidualOptions, drop_rate, residual_network
 
 WIDE_RESNET = {
     "50-2": replace(RESNET["50"], width=128),
     "101-2": replace(RESNET["101"], width=128),
 }
+
+
+def is_depth(value: object) -> bool:
+    """Allow 6n+4, for at least one block in each group."""
+    return isinstance(value, int) and value >= 10 and value % 6 == 4
+
+
+class CifarOptions(ResidualOptions, total=False):
+    """The arguments of a Wide ResNet for CIFAR."""
+
+    dropout_rate: Annotated[
+        float,
+        Option(
+            0.0,
+            "Dropout between a block's convolutions; at least 0 and less than 1. Where the paper drops out, it has 0.3 "
+            "on CIFAR and 0.4 on SVHN.",
+            is_fraction,
+        ),
+    ]
+
+
+class WideResNetOptions(CifarOptions, total=False):
+    """The arguments of WRN-d-k."""
+
+    depth: Annotated[
+        int,
+        Option(28, "Layers with weights: 6n + 4 for n blocks in each group, so 10, 16, 22, 28 and so on.", is_depth),
+    ]
+    widen_factor: Annotated[
+        int,
+        Option(10, "Factor k on the groups' 16, 32 and 64 channels; an integer of at least 1.", is_positive_integer),
+    ]
+
+
+def _block(
+    x: keras.KerasTensor, filters: int, stride: int, options: CifarOptions, *, drop_rate: float, name: str
+) -> keras.KerasTensor:
+    """Figure 1(d); a projection shares the first normalisation and activation with the branch (authors' code)."""
+    # A last normalisation with a scale of 0, as elsewhere, would stay so: no gradient comes through the ReLU behind it.
+    last_initializer = keras.initializers.Zeros if options["zero_init_residual"] else he_fan_out
+
+    def branch(x: keras.KerasTensor) -> keras.KerasTensor:
+        x = symmetric_conv(x, filters, 3, stride, name=f"{name}_conv1")
+        x = torch_bn_relu(x, name=f"{name}_conv2")
+        if options["dropout_rate"]:
+            x = layers.Dropout(options["dropout_rate"], name=f"{name}_dropout")(x)
+        x = symmetric_conv(x, filters, 3, kernel_initializer=last_initializer, name=f"{name}_conv2")
+        return torch_squeeze_excite(x, options["se_ratio"], name=name)
+
+    shortcut, x = x, torch_bn_relu(x, name=f"{name}_conv1")
+    if stride > 1 or shortcut.shape[-1] != filters:
+        shortcut = symmetric_conv(x, filters, 1, stride, name=f"{name}_shortcut")
+    return add_branch(shortcut, x, branch, drop_rate, per=options["drop_path_per"], name=name)
+
+
+def _cifar(depth: int, widen_factor: int, **options: Unpack[CifarOptions]) -> keras.Model:
+    """Table 1, and the normalisation that the last block leaves to do."""
+    prefix = options["prefix"]
+    images = cifar_input(options)
+    x = symmetric_conv(images, 16, 3, name=f"{prefix}stem_conv")
+
+    repeats = (depth - 4) // 6
+    blocks = [(stage, block) for stage in (1, 2, 3) for block in range(1, repeats + 1)]
+    for number, (stage, block) in enumerate(blocks, start=1):
+        x = _block(
+            x,
+            16 * widen_factor * 2 ** (stage - 1),
+            2 if stage > 1 and block == 1 else 1,
+            options,
+            drop_rate=drop_rate(options, number, len(blocks)),
+            name=f"{prefix}stage{stage}_block{block}",
+        )
+
+    x = torch_bn_relu(x, name=f"{prefix}top")
+    x = classification_head(x, options, kernel_initializer=torch_dense())
+    return model_of(images, x, options)
+
+
+@architecture(WideResNetOptions, classes=CIFAR_CLASSES)
+def WideResNet(**options: Unpack[WideResNetOptions]) -> keras.Model:
+    """Wide ResNet for CIFAR's images of 32 pixels, of any depth and width (Table 1)."""
+    return _cifar(**options)
+
+
+@architecture(CifarOptions, classes=CIFAR_CLASSES)
+def WideResNet16_4(**options: Unpack[CifarOptions]) -> keras.Model:
+    """Wide ResNet-16-4 for CIFAR's images of 32 pixels: 6 blocks, 4 times as wide as ResNet's (Table 6)."""
+    return _cifar(depth=16, widen_factor=4, **options)
+
+
+@architecture(CifarOptions, classes=CIFAR_CLASSES)
+def WideResNet16_8(**options: Unpack[CifarOptions]) -> keras.Model:
+    """Wide ResNet-16-8 for CIFAR's images of 32 pixels: 6 blocks, 8 times as wide as ResNet's (Table 5)."""
+    return _cifar(depth=16, widen_factor=8, **options)
+
+
+@architecture(CifarOptions, classes=CIFAR_CLASSES)
+def WideResNet22_8(**options: Unpack[CifarOptions]) -> keras.Model:
+    """Wide ResNet-22-8 for CIFAR's images of 32 pixels: 9 blocks, 8 times as wide as ResNet's (Table 4)."""
+    return _cifar(depth=22, widen_factor=8, **options)
+
+
+@architecture(CifarOptions, classes=CIFAR_CLASSES)
+def WideResNet28_10(**options: Unpack[CifarOptions]) -> keras.Model:
+    """Wide ResNet-28-10 for CIFAR's images of 32 pixels: 12 blocks, 10 times as wide as ResNet's (Table 5)."""
+    return _cifar(depth=28, widen_factor=10, **options)
+
+
+@architecture(CifarOptions, classes=CIFAR_CLASSES)
+def WideResNet40_2(**options: Unpack[CifarOptions]) -> keras.Model:
+    """Wide ResNet-40-2 for CIFAR's images of 32 pixels: 18 blocks, 2 times as wide as ResNet's (Table 4)."""
+    return _cifar(depth=40, widen_factor=2, **options)
+
+
+@architecture(CifarOptions, classes=CIFAR_CLASSES)
+def WideResNet40_4(**options: Unpack[CifarOptions]) -> keras.Model:
+    """Wide ResNet-40-4 for CIFAR's images of 32 pixels: 18 blocks, 4 times as wide as ResNet's (Table 5)."""
+    return _cifar(depth=40, widen_factor=4, **options)
 
 
 @architecture(ResidualOptions)
