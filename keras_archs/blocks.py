@@ -290,13 +290,33 @@ def torch_squeeze_excite(x: keras.KerasTensor, se_ratio: float | None, *, name: 
     )
 
 
+def dropout(x: keras.KerasTensor, rate: float, *, name: str, per_image: bool = False) -> keras.KerasTensor:
+    """Dropout, or with a rate of 0 a layer in its place.
+
+    Keras orders layers, and with them the weights in files, by their distance from the output: beside a projection, a
+    layer less in the branch would make another order.
+
+    Args:
+        x: Feature map.
+        rate: At least 0 and less than 1.
+        name: Of the layer.
+        per_image: Whether all of an image's features are dropped together.
+
+    Returns:
+        The feature map.
+    """
+    if not rate:
+        return layers.Identity(name=name)(x)
+    return layers.Dropout(rate, noise_shape=(None, 1, 1, 1) if per_image else None, name=name)(x)
+
+
 def drop_path(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTensor:
     """Drop a residual branch per image in training (stochastic depth, Huang et al. 2016).
 
     Dropout over the batch axis alone is just that, scales what it keeps by 1 / (1 - rate), and saves without
     a custom layer.
     """
-    return layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=name)(x) if rate else x
+    return dropout(x, rate, per_image=True, name=name) if rate else x
 
 
 def add_branch(
@@ -325,4 +345,5 @@ def add_branch(
         inner = keras.Input(batch_shape=x.shape, dtype=x.dtype)
         residual = StochasticResidual(keras.Model(inner, branch(inner)), drop_rate, name=f"{name}_drop")
         return residual([x, shortcut])
-    return layers.Add(name=f"{name}_add")([shortcut, drop_path(branch(x), drop_rate, name=f"{name}_drop")])
+    x = dropout(branch(x), drop_rate, per_image=True, name=f"{name}_drop")
+    return layers.Add(name=f"{name}_add")([shortcut, x])

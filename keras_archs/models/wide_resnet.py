@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import Annotated, Unpack
 
 import keras
-from keras import layers
 
 from keras_archs.blocks import (
     add_branch,
     cifar_input,
     classification_head,
+    dropout,
     he_fan_out,
     model_of,
     symmetric_conv,
@@ -75,8 +75,7 @@ def _block(
     def branch(x: keras.KerasTensor) -> keras.KerasTensor:
         x = symmetric_conv(x, filters, 3, stride, name=f"{name}_conv1")
         x = torch_bn_relu(x, name=f"{name}_conv2")
-        if options["dropout_rate"]:
-            x = layers.Dropout(options["dropout_rate"], name=f"{name}_dropout")(x)
+        x = dropout(x, options["dropout_rate"], name=f"{name}_dropout")
         x = symmetric_conv(x, filters, 3, kernel_initializer=last_initializer, name=f"{name}_conv2")
         return torch_squeeze_excite(x, options["se_ratio"], name=name)
 

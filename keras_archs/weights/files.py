@@ -22,7 +22,7 @@ class KerasFile:
 
         Args:
             model: The network; it must have the structure of the saved one, under whatever names.
-            prefix: Not needed: Keras' files go by structure.
+            prefix: What the network's layers are called by before their own names.
 
         Returns:
             Provenance of the weights.
@@ -31,25 +31,23 @@ class KerasFile:
             ValueError: If the file's structure is another.
         """
         if self.path.suffix == ".keras":
-            self._copy_from_model(model)
+            self._copy_from_model(model, prefix)
         else:
             self._read_weights(model)
         return WeightsInfo(tag=self.path.name, source=f"file {self.path.name}", sha256=sha256_of(self.path))
 
-    def _copy_from_model(self, model: "keras.Model") -> None:
+    def _copy_from_model(self, model: "keras.Model", prefix: str) -> None:
         import keras
 
         saved = keras.models.load_model(self.path, compile=False, safe_mode=True)
-        here, there = _structure(model), _structure(saved)
-        if here != there:
-            at = next((i for i, (a, b) in enumerate(zip(here, there, strict=False)) if a != b), None)
-            detail = (
-                f"variable {at} is {here[at]} here and {there[at]} there"
-                if at is not None
-                else f"{len(here)} variables here and {len(there)} there"
-            )
-            raise ValueError(f"{self.path} does not fit {model.name!r}: {detail}")
-        model.set_weights(saved.get_weights())
+        here, there = _by_path(model, prefix), _by_path(saved)
+        if here.keys() == there.keys() and all(here[path].shape == there[path].shape for path in here):
+            for path, variable in here.items():
+                variable.assign(there[path])
+        elif _structure(model) == _structure(saved):  # under other names
+            model.set_weights(saved.get_weights())
+        else:
+            raise ValueError(f"{self.path} does not fit {model.name!r}: {_difference(model, saved)}")
 
     def _read_weights(self, model: "keras.Model") -> None:
         # Keras reads what the network asks for and leaves the rest of the file alone: so count it first.
@@ -81,3 +79,15 @@ def _saved_shapes(path: Path) -> list[tuple[int, ...]]:
 def _structure(model: "keras.Model") -> list[tuple[str, tuple[int, ...]]]:
     """Kind and shape of every variable in order; layers' names may differ."""
     return [(variable.name, tuple(variable.shape)) for variable in model.weights]
+
+
+def _difference(here: "keras.Model", there: "keras.Model") -> str:
+    ours, theirs = _structure(here), _structure(there)
+    for place, (our, their) in enumerate(zip(ours, theirs, strict=False)):
+        if our != their:
+            return f"variable {place} is {our} here and {their} there"
+    return f"{len(ours)} variables here and {len(theirs)} there"
+
+
+def _by_path(model: "keras.Model", prefix: str = "") -> dict[str, "keras.Variable"]:
+    return {variable.path.removeprefix(prefix): variable for variable in model.weights}

@@ -183,3 +183,36 @@ def test_what_cannot_be_changed_is_refused_and_nothing_changes() -> None:
 def test_unknown_modes_are_refused_with_those_there_are(option: str, value: str) -> None:
     with pytest.raises(ValueError, match=rf"{option}='{value}'.*\"(linear|image)\""):
         keras_archs.create_model("stochastic-depth-resnet-50", **{option: value})
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+@pytest.mark.parametrize(
+    ("name", "trained_with"),
+    [
+        ("resnet-18", {"drop_path_rate": 0.2}),
+        ("wide-resnet-16-4", {"drop_path_rate": 0.2, "dropout_rate": 0.3}),
+    ],
+)
+def test_weights_trained_with_it_load_into_the_network_without(
+    name: str, trained_with: dict[str, float], suffix: str, calibrate: Calibrate, tmp_path: Path
+) -> None:
+    """Beside a projection of the same shape, a layer more or less must not change which kernel is whose."""
+    shape: dict[str, Any] = {"input_shape": (32, 32, 3), "classifier_activation": None}
+    trained = calibrate(keras_archs.create_model(name, **shape, **trained_with))
+    path = tmp_path / f"trained{suffix}"
+    (trained.save if suffix == ".keras" else trained.save_weights)(path)
+    plain = keras_archs.create_model(name, **shape, weights=path)
+    images = photographs(32, 32)
+    np.testing.assert_allclose(plain(images), trained(images), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_go_from_one_mode_to_the_other_by_the_names_in_a_keras_file(tmp_path: Path) -> None:
+    batch = small(drop_path_per="batch", include_top=False, pooling="avg")
+    batch.save(tmp_path / "batch.keras")
+    batch.save_weights(tmp_path / "batch.weights.h5")
+    image = small(drop_path_per="image", include_top=False, pooling="avg", weights=tmp_path / "batch.keras")
+    theirs = {variable.path: variable for variable in batch.weights}
+    for variable in image.weights:
+        np.testing.assert_array_equal(variable, theirs[variable.path])
+    with pytest.raises(ValueError, match=r"batch\.weights\.h5 does not fit"):
+        small(drop_path_per="image", include_top=False, pooling="avg", weights=tmp_path / "batch.weights.h5")
