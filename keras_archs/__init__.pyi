@@ -76,7 +76,9 @@ from .models.senet import (
 from .models.stochastic_depth import (
     StochasticDepthResNet50,
     StochasticDepthResNet101,
+    StochasticDepthResNet110,
     StochasticDepthResNet152,
+    StochasticDepthResNet1202,
 )
 from .models.wide_resnet import (
     WideResNet,
@@ -157,7 +159,9 @@ __all__ = [
     "SEResNet152",
     "StochasticDepthResNet50",
     "StochasticDepthResNet101",
+    "StochasticDepthResNet110",
     "StochasticDepthResNet152",
+    "StochasticDepthResNet1202",
     "WideResNet",
     "WideResNet16_4",
     "WideResNet16_8",

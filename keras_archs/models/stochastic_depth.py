@@ -9,15 +9,36 @@ all blocks take part, as much as they did in training.
 network; only the defaults are others here.
 """
 
+from dataclasses import replace
 from typing import Any, Unpack
 
 import keras
 
-from keras_archs.builders import architecture
-from keras_archs.models.resnet import RESNET, BottleneckOptions, residual_network
+from keras_archs.builders import CIFAR_CLASSES, architecture
+from keras_archs.models.resnet import RESNET, BottleneckOptions, ResidualOptions, residual_network
+from keras_archs.models.resnet_cifar import RESNET_CIFAR
 
 PUBLISHED: dict[str, Any] = {"drop_path_rate": 0.5, "drop_path_per": "batch"}
 """The last block survives with probability 0.5 (section 4)."""
+
+# As in the authors' code, a shortcut that halves the image averages, where ResNet takes every second pixel.
+CIFAR = {depth: replace(RESNET_CIFAR[depth], shortcut_window=2) for depth in ("110", "1202")}
+
+
+@architecture(ResidualOptions, classes=CIFAR_CLASSES, **PUBLISHED)
+def StochasticDepthResNet110(**options: Unpack[ResidualOptions]) -> keras.Model:
+    """ResNet-110 with stochastic depth, for CIFAR's images of 32 pixels: 54 blocks (section 4, Table 1)."""
+    return residual_network(CIFAR["110"], **options)
+
+
+@architecture(ResidualOptions, classes=CIFAR_CLASSES, **PUBLISHED)
+def StochasticDepthResNet1202(**options: Unpack[ResidualOptions]) -> keras.Model:
+    """ResNet-1202 with stochastic depth, for CIFAR's images of 32 pixels: 600 blocks (section 4).
+
+    To load a saved one in a program that has built none, call ``sys.setrecursionlimit(2400)`` first, as for
+    `keras_archs.ResNet1202`.
+    """
+    return residual_network(CIFAR["1202"], **options)
 
 
 @architecture(BottleneckOptions, **PUBLISHED)
