@@ -26,9 +26,11 @@ from .conftest import FAMILIES, FIXTURES, assert_same, macs, photographs
 with (FIXTURES / "reference_counts.csv").open(encoding="utf-8") as table:
     REFERENCE = {row["name"]: row for row in csv.DictReader(table)}
 
-# What is cheap to run is run as it was published; what is not, on a small image; the largest are only built.
+# What is cheap to run is run as it was published; what is not, on a small image; the largest are only built, and so
+# is the deepest.
 SMALL = [name for name in list_models() if macs(name) < 1e9]
 MEDIUM = [name for name in list_models() if name not in SMALL and model_card(name).cost.parameters < 30e6]
+MEDIUM.remove("resnet-1202")
 
 BUILDERS = {model_card(name).builder: name for name in list_models()}
 
@@ -85,11 +87,11 @@ def assert_stages_halve_the_image(model: keras.Model) -> None:
     _, height, width, _ = model.input_shape
     strides = feature_strides(model)
     assert list(strides.values()) == sorted(strides.values())
-    assert {1, 2, 4} if height == 32 else {4, 8, 16, 32} <= set(strides.values())
+    expected = {1, 2, 4} if height == 32 else {4, 8, 16, 32}
+    assert expected <= set(strides.values())
     for stage, feature_map in feature_extractor(model, list(strides)).output.items():
         assert feature_map.shape[1:3] == (math.ceil(height / strides[stage]), math.ceil(width / strides[stage]))
-    *_, last = strides.values()
-    assert last == (4 if height == 32 else 32)
+    assert max(strides.values()) == max(expected)
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
