@@ -6,7 +6,7 @@ MODELS ?= models
 MODEL ?= efficientnet-lite0
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: serve test parity lint format lock clean
+.PHONY: serve test parity backends lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,6 +21,10 @@ test: .venv/dev ## run the tests
 
 parity: .venv-parity/ready ## compare networks with torchvision's and timm's, in an environment with Torch
 	.venv-parity/bin/python -m pytest tests/parity
+
+backends: .venv-parity/ready ## compare networks on the JAX and Torch backends with TensorFlow, in the same environment
+	KERAS_BACKEND=jax .venv-parity/bin/python -m pytest tests/backends tests/models/test_layers.py
+	KERAS_BACKEND=torch .venv-parity/bin/python -m pytest tests/backends tests/models/test_layers.py
 
 lint: .venv/dev ## run ruff and mypy
 	.venv/bin/ruff check .
@@ -52,11 +56,11 @@ clean: ## remove the environment and caches; published models stay
 	$(PIP_INSTALL) '.[dev]'
 	@touch $@
 
-# Torch and its packages stay out of constraints.txt: nobody else needs them. A build for CPUs will do.
-.venv-parity/ready: pyproject.toml constraints.txt | .venv/bin/python
+# Torch, JAX and their packages stay out of constraints.txt: nobody else needs them. Builds for CPUs will do.
+.venv-parity/ready: Makefile pyproject.toml constraints.txt | .venv/bin/python
 	.venv/bin/python -m venv .venv-parity
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 pyyaml huggingface-hub safetensors
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	  --editable . pytest pytest-timeout scikit-image
+	  --editable . jax==0.10.2 pytest pytest-timeout scikit-image
 	@touch $@

@@ -1,5 +1,6 @@
 from .cost import profile
 from .export import export_model
+from .features import feature_extractor, feature_strides
 from .labels import imagenet_labels
 from .models.densenet import (
     DenseNet40_12,
@@ -174,6 +175,8 @@ __all__ = [
     "__version__",
     "create_model",
     "export_model",
+    "feature_extractor",
+    "feature_strides",
     "imagenet_labels",
     "list_models",
     "load_image",

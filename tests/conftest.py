@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-# The references need Torch, and that an environment of its own: `make parity`.
-collect_ignore = [] if find_spec("timm") else ["parity"]
+# The references and the other backends need an environment of their own: `make parity`, `make backends`.
+collect_ignore = [] if find_spec("timm") else ["parity", "backends"]
 
 PHOTOGRAPHS = ("coffee", "chelsea", "camera")
 

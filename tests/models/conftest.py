@@ -10,9 +10,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from keras_archs.registry import list_models, model_card
+
 Floats = NDArray[np.float32]
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+def macs(name: str) -> int:
+    """What a network of the registry costs."""
+    return model_card(name).cost.macs
+
+
+FAMILIES = {model_card(name).family: name for name in sorted(list_models(), key=macs, reverse=True)}
+"""The cheapest network of each family."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,47 +41,51 @@ def photographs(height: int, width: int) -> Floats:
     return np.stack([(np.asarray(image, np.float32) - 127) / 64 for image in pixels])
 
 
+def calibrated(model: keras.Model, size: int = 192) -> keras.Model:
+    """Give a network random weights; its batch normalisations get the statistics that these lead to.
+
+    A network for images of any size sees some of ``size`` pixels.
+    """
+    random = np.random.default_rng(0)
+    normalisations = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    for variable in model.weights:
+        match variable.name:
+            case "kernel":
+                depthwise = variable.shape[-1] == 1 and len(variable.shape) == 4
+                fan_in = np.prod(variable.shape[:2] if depthwise else variable.shape[:-1])
+                value = random.normal(0, np.sqrt(2 / fan_in), variable.shape)
+            case "gamma":
+                value = random.uniform(0.7, 1.3, variable.shape)
+            case "beta" | "bias":
+                value = random.normal(0, 0.2, variable.shape)
+            case _:  # the moving statistics follow from the rest
+                continue
+        variable.assign(value)
+    # Two photographs in training mode: what dropout drops would pass for what they differ in.
+    rates = {layer: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    for layer in rates:
+        layer.rate = 0.0
+    height, width = (length or size for length in model.input_shape[1:3])
+    images = photographs(height, width)
+    for layer in normalisations:
+        layer.momentum = 0.0
+    model(images, training=True)
+    for layer in normalisations:
+        layer.momentum = 0.99
+        # The last feature maps are small samples: no channel's variance is trusted fully.
+        variance = np.asarray(layer.moving_variance)
+        layer.moving_variance.assign(variance + 0.03 * np.median(variance))
+    for layer, rate in rates.items():
+        layer.rate = rate
+    *_, head = model.layers
+    features = np.asarray(keras.Model(model.input, head.input)(images))
+    head.kernel.assign(head.kernel / np.std(features @ np.asarray(head.kernel)))
+    return model
+
+
 @pytest.fixture(scope="session")
-def calibrate() -> Callable[[keras.Model], keras.Model]:
-    """Give a network random weights; its batch normalisations get the statistics that these lead to."""
-
-    def calibrated(model: keras.Model) -> keras.Model:
-        random = np.random.default_rng(0)
-        normalisations = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-        for variable in model.weights:
-            match variable.name:
-                case "kernel":
-                    depthwise = variable.shape[-1] == 1 and len(variable.shape) == 4
-                    fan_in = np.prod(variable.shape[:2] if depthwise else variable.shape[:-1])
-                    value = random.normal(0, np.sqrt(2 / fan_in), variable.shape)
-                case "gamma":
-                    value = random.uniform(0.7, 1.3, variable.shape)
-                case "beta" | "bias":
-                    value = random.normal(0, 0.2, variable.shape)
-                case _:  # the moving statistics follow from the rest
-                    continue
-            variable.assign(value)
-        # Two photographs in training mode: what dropout drops would pass for what they differ in.
-        rates = {layer: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
-        for layer in rates:
-            layer.rate = 0.0
-        height, width = (size or 192 for size in model.input_shape[1:3])
-        images = photographs(height, width)
-        for layer in normalisations:
-            layer.momentum = 0.0
-        model(images, training=True)
-        for layer in normalisations:
-            layer.momentum = 0.99
-            # The last feature maps are small samples: no channel's variance is trusted fully.
-            variance = np.asarray(layer.moving_variance)
-            layer.moving_variance.assign(variance + 0.03 * np.median(variance))
-        for layer, rate in rates.items():
-            layer.rate = rate
-        *_, head = model.layers
-        features = np.asarray(keras.Model(model.input, head.input)(images))
-        head.kernel.assign(head.kernel / np.std(features @ np.asarray(head.kernel)))
-        return model
-
+def calibrate() -> Callable[..., keras.Model]:
+    """`calibrated`, for tests."""
     return calibrated
 
 

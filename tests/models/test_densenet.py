@@ -78,26 +78,6 @@ def test_parity_with_the_paper(name: str, depth: int, growth: int, bottleneck: b
 
 
 @pytest.mark.parametrize(
-    ("name", "shapes"),
-    [
-        ("densenet-121", ((224, 224), (113, 161), (33, 224))),
-        ("densenet-40-12", ((32, 32), (33, 47))),
-        ("densenet-bc-100-12", ((32, 32), (33, 47))),
-    ],
-)
-def test_a_network_for_any_size_equals_one_for_this_size(
-    name: str, shapes: tuple[tuple[int, int], ...], calibrate: Calibrate
-) -> None:
-    options: dict[str, Any] = {"classes": 100, "classifier_activation": None}
-    anything = calibrate(keras_archs.create_model(name, input_shape=(None, None, 3), **options))
-    for shape in shapes:
-        fixed = keras_archs.create_model(name, input_shape=(*shape, 3), **options)
-        fixed.set_weights(anything.get_weights())
-        images = photographs(*shape)
-        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
-
-
-@pytest.mark.parametrize(
     ("variant", "stem", "layers", "growth"),
     [("40-12", 16, 12, 12), ("100-24", 16, 32, 24), ("bc-100-12", 24, 16, 12), ("bc-190-40", 80, 31, 40)],
 )
@@ -155,29 +135,6 @@ def test_without_classifier() -> None:
     assert keras_archs.DenseNetBC100_12(include_top=False, pooling="avg").output_shape == (None, 342)
     features = keras_archs.DenseNet40_12(include_top=False, input_shape=(32, 48, 1))
     assert features.output_shape == (None, 8, 12, 448)
-
-
-def test_two_networks_in_one_graph() -> None:
-    images = keras.Input((32, 32, 3), name="images")
-    left = keras_archs.DenseNet40_12(input_tensor=images, prefix="left_", se_ratio=0.25, dropout_rate=0.1)
-    right = keras_archs.DenseNetBC100_12(input_tensor=images * 2.0, prefix="right_")
-    both = keras.Model(images, left.output + right.output)
-    names = [layer.name for layer in both.layers]
-    assert len(names) == len(set(names))
-    assert all(layer.name.startswith(("left_", "images")) for layer in left.layers)
-    assert both(np.zeros((1, 32, 32, 3), np.float32)).shape == (1, 10)
-
-
-def test_mixed_precision_answers_in_float32(calibrate: Calibrate) -> None:
-    images = photographs(32, 32)
-    full = calibrate(keras_archs.DenseNet40_12())
-    keras.config.set_dtype_policy("mixed_float16")
-    mixed = keras_archs.DenseNet40_12()
-    mixed.set_weights(full.get_weights())
-    assert mixed.get_layer("stem_conv").compute_dtype == "float16"
-    probabilities = np.asarray(mixed(images))
-    assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities, full(images), atol=0.02)
 
 
 def test_signature_and_help() -> None:

@@ -41,17 +41,6 @@ def test_parity_with_keras_applications(variant: str, calibrate: Calibrate) -> N
         assert_same(np.asarray(ours(images)), np.asarray(theirs(images * 255)), tolerance=1e-4)
 
 
-@pytest.mark.parametrize("name", ["efficientnet-b0", "efficientnet-lite0", "efficientnet-lite2"])
-def test_a_network_for_any_size_equals_one_for_this_size(name: str, calibrate: Calibrate) -> None:
-    anything = calibrate(keras_archs.create_model(name, input_shape=(None, None, 3), classifier_activation=None))
-    height, width = keras_archs.model_card(name).preprocessing.size
-    for shape in ((height, width), (113, 161), (33, 224)):
-        fixed = keras_archs.create_model(name, input_shape=(*shape, 3), classifier_activation=None)
-        fixed.set_weights(anything.get_weights())
-        images = photographs(*shape)
-        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
-
-
 def test_wrong_padding_would_be_noticed(calibrate: Calibrate) -> None:
     """A pixel of padding on the wrong side, as networks of Torch lineage have it, is far outside the tolerance."""
     ours = calibrate(keras_archs.EfficientNetB0(classifier_activation=None, input_shape=(None, None, 3)))
@@ -122,33 +111,6 @@ def test_without_classifier() -> None:
     assert features.output_shape == (None, None, None, 1280)
     assert keras_archs.EfficientNetB0(include_top=False, pooling="avg").output_shape == (None, 1280)
     assert keras_archs.EfficientNetB0(include_top=False, pooling="max").output_shape == (None, 1280)
-
-
-def test_other_channels_and_classes() -> None:
-    model = keras_archs.EfficientNetLite0(input_shape=(64, 48, 1), classes=7)
-    assert model(np.zeros((2, 64, 48, 1), np.float32)).shape == (2, 7)
-
-
-def test_two_networks_in_one_graph() -> None:
-    images = keras.Input((64, 64, 3), name="images")
-    left = keras_archs.EfficientNetLite0(input_tensor=images, prefix="left_", classes=5)
-    right = keras_archs.EfficientNetB0(input_tensor=images * 2.0, prefix="right_", classes=5)
-    both = keras.Model(images, left.output + right.output)
-    names = [layer.name for layer in both.layers]
-    assert len(names) == len(set(names))
-    assert both(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 5)
-
-
-def test_mixed_precision_answers_in_float32(calibrate: Calibrate) -> None:
-    images = photographs(64, 64)
-    full = calibrate(keras_archs.EfficientNetB0(input_shape=(64, 64, 3)))
-    keras.config.set_dtype_policy("mixed_float16")
-    mixed = keras_archs.EfficientNetB0(input_shape=(64, 64, 3))
-    mixed.set_weights(full.get_weights())
-    assert mixed.get_layer("stem_conv").compute_dtype == "float16"
-    probabilities = np.asarray(mixed(images))
-    assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities, full(images), atol=0.01)
 
 
 def test_a_saved_model_reloads_without_this_package(calibrate: Calibrate, tmp_path: Path) -> None:

@@ -36,15 +36,6 @@ def test_parity_with_keras_applications(variant: str, calibrate: Calibrate) -> N
         assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-4)
 
 
-def test_a_network_for_any_size_equals_one_for_this_size(calibrate: Calibrate) -> None:
-    anything = calibrate(build("b0", input_shape=(None, None, 3), classifier_activation=None))
-    for shape in ((224, 224), (113, 161), (33, 224)):
-        fixed = build("b0", input_shape=(*shape, 3), classifier_activation=None)
-        fixed.set_weights(anything.get_weights())
-        images = photographs(*shape)
-        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
-
-
 @pytest.mark.parametrize(("filters", "width", "expected"), [(16, 1.2, 16), (32, 1.2, 40), (1280, 1.1, 1408), (3, 1, 8)])
 def test_rounding_may_lose_more_than_a_tenth_of_the_channels(filters: int, width: float, expected: int) -> None:
     assert round_filters(filters, width, keep=0) == expected
@@ -82,17 +73,6 @@ def test_normalisation_and_initialisation_are_the_published_ones() -> None:
     assert fused.std() == pytest.approx(np.sqrt(2 / (9 * 192)), rel=0.02)
     v1 = keras_archs.EfficientNetB0()
     assert v1.get_layer("stem_bn").momentum == 0.99
-
-
-def test_without_classifier_and_two_in_one_graph() -> None:
-    assert build("b2", include_top=False).output_shape == (None, None, None, 1408)
-    images = keras.Input((64, 48, 3), name="images")
-    left = build("b0", input_tensor=images, prefix="left_", classes=5)
-    right = build("b1", input_tensor=images * 2.0, prefix="right_", classes=5)
-    both = keras.Model(images, left.output + right.output)
-    names = [layer.name for layer in both.layers]
-    assert len(names) == len(set(names))
-    assert both(np.zeros((1, 64, 48, 3), np.float32)).shape == (1, 5)
 
 
 def test_preprocessing_follows_the_weights() -> None:

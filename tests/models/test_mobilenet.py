@@ -65,18 +65,11 @@ def test_padding_that_is_not_same_at_odd_sizes_would_be_noticed(calibrate: Calib
         assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-2)
 
 
-@pytest.mark.parametrize(
-    ("builder", "arguments"),
-    [("MobileNet", {"alpha": 0.5}), ("MobileNet", {"alpha": 0.25, "separable": False}), ("SEMobileNet", {})],
-    ids=["separable", "full", "squeeze-and-excitation"],
-)
-def test_a_network_for_any_size_equals_one_for_this_size(
-    builder: str, arguments: dict[str, Any], calibrate: Calibrate
-) -> None:
-    build = getattr(keras_archs, builder)
-    anything = calibrate(build(input_shape=(None, None, 3), classifier_activation=None, **arguments))
-    for shape in ((224, 224), (113, 161), (33, 224)):
-        fixed = build(input_shape=(*shape, 3), classifier_activation=None, **arguments)
+def test_full_convolutions_for_any_size_equal_those_for_this_size(calibrate: Calibrate) -> None:
+    arguments: dict[str, Any] = {"alpha": 0.25, "separable": False, "classifier_activation": None}
+    anything = calibrate(keras_archs.MobileNet(input_shape=(None, None, 3), **arguments))
+    for shape in ((224, 224), (113, 161)):
+        fixed = keras_archs.MobileNet(input_shape=(*shape, 3), **arguments)
         fixed.set_weights(anything.get_weights())
         images = photographs(*shape)
         assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
@@ -169,27 +162,6 @@ def test_constants_are_the_published_ones() -> None:
     assert kernel.std() == pytest.approx(0.09 * 0.88, rel=0.01)
     first, second = (model.get_layer(f"stage4_block{n}_depthwise_conv").kernel for n in (2, 3))
     assert not np.allclose(first, second)
-
-
-def test_two_networks_in_one_graph() -> None:
-    images = keras.Input((64, 64, 3), name="images")
-    left = keras_archs.MobileNet(alpha=0.25, input_tensor=images, prefix="left_", classes=5)
-    right = keras_archs.SEMobileNet(alpha=0.25, input_tensor=images, prefix="right_", classes=5)
-    both = keras.Model(images, left.output + right.output)
-    names = [layer.name for layer in both.layers]
-    assert len(names) == len(set(names))
-    assert both(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 5)
-
-
-def test_mixed_precision_answers_in_float32(calibrate: Calibrate) -> None:
-    images = photographs(64, 64)
-    full = calibrate(keras_archs.SEMobileNet(alpha=0.25, input_shape=(64, 64, 3)))
-    keras.config.set_dtype_policy("mixed_float16")
-    mixed = keras_archs.SEMobileNet(alpha=0.25, input_shape=(64, 64, 3))
-    mixed.set_weights(full.get_weights())
-    probabilities = np.asarray(mixed(images))
-    assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities, full(images), atol=0.01)
 
 
 def test_signature_and_help() -> None:

@@ -28,15 +28,6 @@ def test_parity_with_keras_applications(alpha: float, calibrate: Calibrate) -> N
         assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-4)
 
 
-def test_a_network_for_any_size_equals_one_for_this_size(calibrate: Calibrate) -> None:
-    anything = calibrate(keras_archs.MobileNetV2(alpha=0.5, input_shape=(None, None, 3), classifier_activation=None))
-    for shape in ((224, 224), (113, 161), (33, 224)):
-        fixed = keras_archs.MobileNetV2(alpha=0.5, input_shape=(*shape, 3), classifier_activation=None)
-        fixed.set_weights(anything.get_weights())
-        images = photographs(*shape)
-        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
-
-
 @pytest.mark.parametrize(
     ("alpha", "stem", "stages", "top"),
     [
@@ -74,16 +65,6 @@ def test_constants_are_the_published_ones() -> None:
     kernel = np.asarray(model.get_layer("top_conv").kernel)
     assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # a normal of 0.09, truncated at twice that
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in keras_archs.MobileNetV2(dropout_rate=0).layers)
-
-
-def test_two_networks_in_one_graph() -> None:
-    images = keras.Input((64, 64, 3), name="images")
-    left = keras_archs.MobileNetV2(alpha=0.35, input_tensor=images, prefix="left_", classes=5)
-    right = keras_archs.MobileNetV2(alpha=0.35, input_tensor=images, prefix="right_", classes=5)
-    both = keras.Model(images, left.output + right.output)
-    names = [layer.name for layer in both.layers]
-    assert len(names) == len(set(names))
-    assert both(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 5)
 
 
 def test_signature_and_help() -> None:

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -43,17 +42,6 @@ def test_parity_with_keras_applications(builder: str, arguments: dict[str, Any],
         share_weights(ours, theirs)
         images = photographs(height, width)
         assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-4)
-
-
-@pytest.mark.parametrize("minimalistic", [False, True])
-def test_a_network_for_any_size_equals_one_for_this_size(minimalistic: bool, calibrate: Calibrate) -> None:
-    arguments: dict[str, Any] = {"minimalistic": minimalistic, "classifier_activation": None}
-    anything = calibrate(keras_archs.MobileNetV3Small(input_shape=(None, None, 3), **arguments))
-    for shape in ((224, 224), (113, 161), (33, 224)):
-        fixed = keras_archs.MobileNetV3Small(input_shape=(*shape, 3), **arguments)
-        fixed.set_weights(anything.get_weights())
-        images = photographs(*shape)
-        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -121,34 +109,6 @@ def test_constants_are_the_published_ones() -> None:
     assert model.get_layer("top_dropout").input is model.get_layer("neck").output
     kernel = np.asarray(model.get_layer("neck").kernel)
     assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # a normal of 0.09, truncated at twice that
-
-
-def test_two_networks_in_one_graph() -> None:
-    images = keras.Input((64, 64, 3), name="images")
-    left = keras_archs.MobileNetV3Small(input_tensor=images, prefix="left_", classes=5)
-    right = keras_archs.MobileNetV3Small(input_tensor=images, prefix="right_", classes=5, minimalistic=True)
-    both = keras.Model(images, left.output + right.output)
-    names = [layer.name for layer in both.layers]
-    assert len(names) == len(set(names))
-    assert both(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 5)
-
-
-def test_mixed_precision_answers_in_float32(calibrate: Calibrate) -> None:
-    images = photographs(64, 64)
-    full = calibrate(keras_archs.MobileNetV3Small(input_shape=(64, 64, 3)))
-    keras.config.set_dtype_policy("mixed_float16")
-    mixed = keras_archs.MobileNetV3Small(input_shape=(64, 64, 3))
-    mixed.set_weights(full.get_weights())
-    probabilities = np.asarray(mixed(images))
-    assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities, full(images), atol=0.01)
-
-
-def test_a_saved_model_reloads_without_this_package(calibrate: Calibrate, tmp_path: Path) -> None:
-    model = calibrate(keras_archs.MobileNetV3Small(input_shape=(None, None, 3)))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    np.testing.assert_array_equal(loaded(photographs(65, 64)), model(photographs(65, 64)))
 
 
 def test_signature_and_help() -> None:

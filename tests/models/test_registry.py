@@ -1,22 +1,38 @@
 """The registry tells what a network is without building it, and what it tells is true of the network."""
 
 import csv
+import inspect
 import math
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 import keras_archs
+from keras_archs.builders import ClassifierOptions
+from keras_archs.cards import PublishedCost
+from keras_archs.features import feature_extractor, feature_strides
 from keras_archs.origin import Origin, origin_of
 from keras_archs.registry import UnknownModelError, card_for, create_model, list_models, model_card
 from keras_archs.weights import IMAGENET
 
-from .conftest import FIXTURES
+from .conftest import FAMILIES, FIXTURES, assert_same, macs, photographs
 
 with (FIXTURES / "reference_counts.csv").open(encoding="utf-8") as table:
     REFERENCE = {row["name"]: row for row in csv.DictReader(table)}
+
+# What is cheap to run is run as it was published; what is not, on a small image; the largest are only built, and so
+# is the deepest.
+SMALL = [name for name in list_models() if macs(name) < 1e9]
+MEDIUM = [name for name in list_models() if name not in SMALL and model_card(name).cost.parameters < 30e6]
+MEDIUM.remove("resnet-1202")
+
+BUILDERS = {model_card(name).builder: name for name in list_models()}
 
 
 def test_neither_keras_nor_tensorflow_is_loaded() -> None:
@@ -48,18 +64,151 @@ def test_the_network_is_what_the_card_says(name: str) -> None:
     with keras.StatelessScope(initialize_variables=False):  # counting needs no values, and there are a billion
         model = create_model(name)
     assert model.input_shape == (None, *card.preprocessing.size, 3)
-    assert model.output_shape == (None, 10 if card.preprocessing.size == (32, 32) else 1000)  # CIFAR-10, ImageNet
+    assert model.output_shape == (None, 10 if is_for_cifar(name) else 1000)
     names = [layer.name for layer in model.layers]
     assert len(names) == len(set(names))
-    trainable = sum(math.prod(variable.shape) for variable in model.trainable_weights)
-    non_trainable = sum(math.prod(variable.shape) for variable in model.non_trainable_weights)
-    reference = REFERENCE[name]
-    assert (trainable, non_trainable) == (int(reference["trainable"]), int(reference["non_trainable"]))
-    assert model.count_params() == card.cost.parameters == trainable + non_trainable
-    assert card.cost.macs / 1e9 == pytest.approx(float(reference["gmacs"]), abs=0.5001e-4)
+    cost, reference = keras_archs.profile(model), REFERENCE[name]
+    assert (cost.trainable, cost.non_trainable) == (int(reference["trainable"]), int(reference["non_trainable"]))
+    assert cost.parameters == model.count_params()
+    assert cost.macs is not None
+    assert cost.macs / 1e9 == pytest.approx(float(reference["gmacs"]), abs=0.5001e-4)
+    assert card.cost == PublishedCost(card.preprocessing.size, cost.trainable, cost.non_trainable, cost.macs)
     origin = origin_of(model)
     assert origin is not None
     assert card_for(origin) is card
+    assert_stages_halve_the_image(model)
+
+
+def is_for_cifar(name: str) -> bool:
+    return model_card(name).preprocessing.size == (32, 32)
+
+
+def assert_stages_halve_the_image(model: keras.Model) -> None:
+    _, height, width, _ = model.input_shape
+    strides = feature_strides(model)
+    assert list(strides.values()) == sorted(strides.values())
+    expected = {1, 2, 4} if height == 32 else {4, 8, 16, 32}
+    assert expected <= set(strides.values())
+    for stage, feature_map in feature_extractor(model, list(strides)).output.items():
+        assert feature_map.shape[1:3] == (math.ceil(height / strides[stage]), math.ceil(width / strides[stage]))
+    assert max(strides.values()) == max(expected)
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_networks_are_built_for_other_images_without_classifier_and_under_other_names(builder: str) -> None:
+    images = keras.Input((None, 64, 1), name="greyscale")
+    with keras.StatelessScope(initialize_variables=False):
+        model = getattr(keras_archs, builder)(
+            input_tensor=images * 2.0, include_top=False, pooling="max", name="encoder", prefix="left_"
+        )
+    assert (model.name, model.input_shape, len(model.output_shape)) == ("encoder", (None, None, 64, 1), 2)
+    *_, pooling = model.layers
+    assert isinstance(pooling, keras.layers.GlobalMaxPooling2D)
+    assert all(layer.name.startswith("left_") for layer in model.layers if layer.name != "greyscale")
+
+
+@pytest.fixture(scope="module")
+def network(request: pytest.FixtureRequest, calibrate: Callable[..., keras.Model]) -> keras.Model:
+    """A network for images of any size, with random weights that let it tell photographs apart."""
+    name = request.param
+    model = create_model(name, input_shape=(None, None, 3), classes=100, classifier_activation=None, name=name)
+    return calibrate(model, 32 if is_for_cifar(name) else 192)
+
+
+def static_twin(network: keras.Model, height: int, width: int, **arguments: Any) -> keras.Model:
+    """The same for images of this size."""
+    twin = create_model(
+        network.name, input_shape=(height, width, 3), classes=100, classifier_activation=None, **arguments
+    )
+    twin.set_weights(network.get_weights())
+    return twin
+
+
+@pytest.mark.parametrize("network", [*SMALL, *MEDIUM], indirect=True, scope="module")
+def test_a_network_for_any_size_equals_one_for_this_size(network: keras.Model) -> None:
+    published = model_card(network.name).preprocessing.size
+    odd = (33, 47) if published == (32, 32) else (113, 161)
+    for shape in (published, odd) if network.name in SMALL else (odd,):
+        images = photographs(*shape)
+        assert_same(np.asarray(network(images)), np.asarray(static_twin(network, *shape)(images)), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("network", FAMILIES.values(), indirect=True, scope="module")
+def test_a_saved_network_reloads(network: keras.Model, tmp_path: Path) -> None:
+    network.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(photographs(65, 64)), network(photographs(65, 64)))
+
+
+@pytest.mark.parametrize("network", FAMILIES.values(), indirect=True, scope="module")
+def test_mixed_precision_answers_in_float32(network: keras.Model) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    mixed = static_twin(network, 64, 64)
+    assert mixed.get_layer("stem_conv").compute_dtype == "float16"
+    images = photographs(64, 64)
+    answer, expected = np.asarray(mixed(images)), np.asarray(network(images))
+    assert answer.dtype == np.float32
+    assert np.std(answer - expected) < 0.1 * np.std(expected)
+
+
+def test_two_networks_in_one_graph() -> None:
+    images = keras.Input((64, 64, 3), name="images")
+    left = keras_archs.ResNet18(input_tensor=images, prefix="left_", classes=5)
+    right = keras_archs.ResNet18(input_tensor=images * 2.0, prefix="right_", classes=5)
+    both = keras.Model(images, left.output + right.output)
+    assert both(np.zeros((1, 64, 64, 3), np.float32)).shape == (1, 5)
+
+
+BAD_VALUES = {
+    "include_top": ("yes", "True or False"),
+    "weights": ("noisy-student", "path of a .keras or .weights.h5 file"),
+    "input_tensor": (np.zeros((1, 64, 64, 3)), "Keras tensor"),
+    "pooling": ("mean", '"avg" or "max"'),
+    "classes": (0, "at least 1"),
+    "classifier_activation": ("relu", '"softmax"'),
+}
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_bad_arguments_are_refused_with_what_is_allowed(builder: str) -> None:
+    build = getattr(keras_archs, builder)
+    own = inspect.signature(build).parameters.keys() - ClassifierOptions.__annotations__.keys()
+    documentation = " ".join((inspect.getdoc(build) or "").split())
+    for key, (value, allowed) in {**BAD_VALUES, **dict.fromkeys(own, (-1, "-1"))}.items():
+        with pytest.raises(ValueError) as error:
+            build(**{key: value})
+        message = str(error.value)
+        assert allowed in message
+        if key in own:  # nothing that a family takes may be -1
+            received, _, described = message.partition(" is not allowed. ")
+            assert received == f"{builder}({key}=-1)"
+            assert described in documentation
+    for shape, allowed in (
+        ((1, 64, 3), "at least"),
+        ((64, 64), "(height, width, channels)"),
+        ((64, 64, 0), "1 channel"),
+    ):
+        with pytest.raises(ValueError) as error:
+            build(input_shape=shape)
+        assert str(shape) in str(error.value)
+        assert allowed in str(error.value)
+    with pytest.raises(TypeError, match=rf"{builder}\(\) got unknown arguments \['clases'\]; it takes \['include_top'"):
+        build(clases=10)
+    with pytest.raises(TypeError, match=rf"{builder}\(\) takes keyword arguments only, got 1"):
+        build(False)
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_imagenet_weights_are_refused_where_they_are_not_or_do_not_fit(builder: str) -> None:
+    build = getattr(keras_archs, builder)
+    if builder not in IMAGENET:
+        with pytest.raises(ValueError, match=rf"{builder}.*EfficientNetLite0"):
+            build(weights="imagenet")
+        return
+    with pytest.raises(ValueError, match=rf"{builder}\(weights='imagenet'\) has 1000 classes, got 10"):
+        build(weights="imagenet", classes=10)
+    with pytest.raises(ValueError, match=rf"{builder}\(weights='imagenet'\) takes 3 channels, got 4"):
+        build(weights="imagenet", input_shape=(64, 64, 4))
 
 
 def test_weights_on_the_cards_are_the_ones_there_are() -> None:

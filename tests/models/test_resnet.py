@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,9 +13,6 @@ import keras_archs
 from .conftest import assert_same, photographs
 
 Calibrate = Callable[[keras.Model], keras.Model]
-
-# One of each kind of block: basic, bottleneck, grouped, with squeeze-and-excitation, grouped with it.
-KINDS = ["resnet-18", "resnet-50", "resnext-50-32x4d", "se-resnet-18", "se-resnext-50-32x4d"]
 
 
 def copy_by_topology(ours: keras.Model, theirs: keras.Model) -> None:
@@ -65,16 +61,6 @@ def test_the_two_forms_of_the_bottleneck_differ_in_nothing_but_the_numbers(calib
         assert_same(np.asarray(paper(photographs(96, 96))), np.asarray(ours(photographs(96, 96))), tolerance=1e-2)
     first = keras_archs.profile(keras_archs.SEResNet50(stride_in_1x1=True)).macs
     assert first == pytest.approx(3.8605e9, abs=0.5001e5)  # timm's legacy_seresnet50
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_a_network_for_any_size_equals_one_for_this_size(name: str, calibrate: Calibrate) -> None:
-    anything = calibrate(keras_archs.create_model(name, input_shape=(None, None, 3), classifier_activation=None))
-    for shape in ((224, 224), (113, 161), (33, 224)):
-        fixed = keras_archs.create_model(name, input_shape=(*shape, 3), classifier_activation=None)
-        fixed.set_weights(anything.get_weights())
-        images = photographs(*shape)
-        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
 
 
 def test_wide_networks_are_wide_inside_only() -> None:
@@ -146,36 +132,6 @@ def test_without_classifier() -> None:
     assert keras_archs.ResNet18(include_top=False).output_shape == (None, None, None, 512)
     assert keras_archs.ResNet50(include_top=False, pooling="avg").output_shape == (None, 2048)
     assert keras_archs.ResNeXt50_32x4d(include_top=False, pooling="max").output_shape == (None, 2048)
-
-
-def test_two_networks_in_one_graph() -> None:
-    images = keras.Input((64, 64, 1), name="images")
-    left = keras_archs.ResNet18(input_tensor=images, prefix="left_", classes=5)
-    right = keras_archs.SEResNet18(input_tensor=images * 2.0, prefix="right_", classes=5)
-    both = keras.Model(images, left.output + right.output)
-    names = [layer.name for layer in both.layers]
-    assert len(names) == len(set(names))
-    assert both(np.zeros((1, 64, 64, 1), np.float32)).shape == (1, 5)
-
-
-@pytest.mark.parametrize("name", ["se-resnet-18", "resnext-50-32x4d"])
-def test_mixed_precision_answers_in_float32(name: str, calibrate: Calibrate) -> None:
-    images = photographs(64, 64)
-    full = calibrate(keras_archs.create_model(name, input_shape=(64, 64, 3)))
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    mixed = keras_archs.create_model(name, input_shape=(64, 64, 3))
-    mixed.set_weights(full.get_weights())
-    probabilities = np.asarray(mixed(images))
-    assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities, full(images), atol=0.03)
-
-
-@pytest.mark.parametrize("name", ["se-resnet-18", "resnext-50-32x4d"])
-def test_a_saved_model_reloads(name: str, calibrate: Calibrate, tmp_path: Path) -> None:
-    model = calibrate(keras_archs.create_model(name, input_shape=(None, None, 3)))
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    np.testing.assert_array_equal(loaded(photographs(65, 64)), model(photographs(65, 64)))
 
 
 @pytest.mark.parametrize(
