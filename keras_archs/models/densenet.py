@@ -202,6 +202,15 @@ def DenseNet264(**options: Unpack[DenseNetOptions]) -> keras.Model:
     return _imagenet("264", **options)
 
 
+@architecture(DenseNetOptions, se_ratio=1 / 16)
+def SEDenseNet121(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """SE-DenseNet-121 for images of 224 pixels: DenseNet-121 with squeeze-and-excitation after blocks and transitions.
+
+    No paper has it; with r = 16, as in all networks of Hu et al. 2017.
+    """
+    return _imagenet("121", **options)
+
+
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)
 def DenseNet40_12(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet for CIFAR's images of 32 pixels: depth 40, growth rate 12 (Table 2)."""
