@@ -319,6 +319,15 @@ def drop_path(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTen
     return dropout(x, rate, per_image=True, name=name) if rate else x
 
 
+def skip(
+    inputs: keras.KerasTensor, x: keras.KerasTensor, stride: int, drop_rate: float, *, name: str
+) -> keras.KerasTensor:
+    """Add what enters an inverted residual to what leaves it, if shapes allow; stochastic depth is only there."""
+    if stride > 1 or inputs.shape[-1] != x.shape[-1]:
+        return x
+    return layers.Add(name=f"{name}_add")([inputs, drop_path(x, drop_rate, name=f"{name}_drop")])
+
+
 def add_branch(
     shortcut: keras.KerasTensor,
     x: keras.KerasTensor,

@@ -153,7 +153,7 @@ def test_a_saved_model_reloads_without_this_package(calibrate: Calibrate, tmp_pa
 
 def test_signature_and_help() -> None:
     parameters = inspect.signature(keras_archs.MobileNetV3Large).parameters
-    assert list(parameters)[-3:] == ["alpha", "minimalistic", "dropout_rate"]
+    assert list(parameters)[-5:] == ["alpha", "minimalistic", "dropout_rate", "drop_path_rate", "se_ratio"]
     assert (inspect.getdoc(keras_archs.MobileNetV3Large) or "").startswith("MobileNetV3-Large for images of 224")
 
 
