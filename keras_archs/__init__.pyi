@@ -14,6 +14,7 @@ from .models.densenet import (
     DenseNetBC100_12,
     DenseNetBC190_40,
     DenseNetBC250_24,
+    SEDenseNet121,
 )
 from .models.efficientnet import (
     EfficientNetB0,
@@ -39,6 +40,7 @@ from .models.efficientnet_v2 import (
     EfficientNetV2M,
     EfficientNetV2S,
 )
+from .models.inception import BNInception, SEBNInception
 from .models.mobilenet import MobileNet, SEMobileNet
 from .models.mobilenet_v2 import MobileNetV2
 from .models.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
@@ -66,6 +68,7 @@ from .models.resnext import (
     ResNeXt101_64x4d,
 )
 from .models.senet import (
+    SENet154,
     SEResNet18,
     SEResNet34,
     SEResNet50,
@@ -97,6 +100,7 @@ from .registry import create_model, list_models, model_card
 from .survival import set_survival_probabilities, survival_probabilities
 
 __all__ = [
+    "BNInception",
     "DenseNet40_12",
     "DenseNet100_12",
     "DenseNet100_24",
@@ -150,7 +154,10 @@ __all__ = [
     "ResNet110",
     "ResNet152",
     "ResNet1202",
+    "SEBNInception",
+    "SEDenseNet121",
     "SEMobileNet",
+    "SENet154",
     "SEResNeXt50_32x4d",
     "SEResNeXt101_32x4d",
     "SEResNet18",

@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from keras_archs.builders import ClassifierOptions
-from keras_archs.layers import GroupedConv2D, StochasticResidual
+from keras_archs.layers import GroupedConv2D, Recomputed, StochasticResidual
 
 MIN_SIZE = 32
 """Networks for ImageNet halve their input five times; a smaller image would leave nothing."""
@@ -319,6 +319,15 @@ def drop_path(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTen
     return dropout(x, rate, per_image=True, name=name) if rate else x
 
 
+def skip(
+    inputs: keras.KerasTensor, x: keras.KerasTensor, stride: int, drop_rate: float, *, name: str
+) -> keras.KerasTensor:
+    """Add what enters an inverted residual to what leaves it, if shapes allow; stochastic depth is only there."""
+    if stride > 1 or inputs.shape[-1] != x.shape[-1]:
+        return x
+    return layers.Add(name=f"{name}_add")([inputs, drop_path(x, drop_rate, name=f"{name}_drop")])
+
+
 def add_branch(
     shortcut: keras.KerasTensor,
     x: keras.KerasTensor,
@@ -347,3 +356,23 @@ def add_branch(
         return residual([x, shortcut])
     x = dropout(branch(x), drop_rate, per_image=True, name=f"{name}_drop")
     return layers.Add(name=f"{name}_add")([shortcut, x])
+
+
+def recomputed(
+    inputs: list[keras.KerasTensor],
+    function: Callable[[list[keras.KerasTensor]], keras.KerasTensor],
+    *,
+    name: str,
+) -> keras.KerasTensor:
+    """Apply layers without keeping their results for the backward pass (`keras_archs.layers.Recomputed`).
+
+    Args:
+        inputs: What is kept.
+        function: Applies the layers, which have names of their own.
+        name: Of the layer around them.
+
+    Returns:
+        What the function returns.
+    """
+    inner = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in inputs]
+    return Recomputed(keras.Model(inner, function(inner)), name=name)(inputs)

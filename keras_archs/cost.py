@@ -16,7 +16,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_archs.layers import StochasticResidual
+from keras_archs.layers import Recomputed, StochasticResidual
 from keras_archs.registry import create_model, list_models
 
 COSTS = Path(__file__).parent / "data" / "costs.csv"
@@ -78,31 +78,32 @@ def profile(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> C
         raise ValueError(f"{model.name!r} takes inputs of any size, {shape}: say which with input_shape=...")
     # A clone, so that the model's own graph stays as it is; stateless, so that no weights are made for it.
     with keras.StatelessScope(initialize_variables=False):
-        uses = _uses(model, keras.Input(shape, dtype=inputs[0].dtype))
+        uses = _uses(model, [keras.Input(shape, dtype=inputs[0].dtype)])
     return Cost(tuple(uses), _size(model.trainable_weights), _size(model.non_trainable_weights))
 
 
-def _uses(model: keras.Model, images: keras.KerasTensor) -> list[LayerCost]:
-    """Run a clone of ``model`` on a symbolic input and note what each layer does."""
+def _uses(model: keras.Model, inputs: list[keras.KerasTensor]) -> list[LayerCost]:
+    """Run a clone of ``model`` on symbolic inputs and note what each layer does."""
     uses: list[LayerCost] = []
 
     def call(layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         outputs = layer(*args, **kwargs)
-        first = keras.tree.flatten(args)[0]
-        inner = layer.branch if isinstance(layer, StochasticResidual) else layer
+        tensors = keras.tree.flatten(args)
+        inner = layer.branch if isinstance(layer, StochasticResidual | Recomputed) else layer
         if getattr(inner, "inputs", None) is not None:  # a model within the model
-            uses.extend(_uses(inner, keras.Input(batch_shape=first.shape, dtype=first.dtype)))
+            entering = tensors[: len(inner.inputs)]  # the shortcut of a residual block does not
+            uses.extend(_uses(inner, [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in entering]))
         else:
-            uses.append(_layer_cost(layer, first, keras.tree.flatten(outputs)[0]))
+            uses.append(_layer_cost(layer, tensors[0], keras.tree.flatten(outputs)[0]))
         return outputs
 
     if isinstance(model, keras.Sequential):
-        x = images
+        (x,) = inputs
         for layer in model.layers:
             x = call(layer.__class__.from_config(layer.get_config()), x)
     else:
-        inputs = keras.tree.map_structure(lambda _: images, model.input)
-        keras.models.clone_model(model, input_tensors=inputs, call_function=call)
+        structured = keras.tree.pack_sequence_as(model.input, inputs)
+        keras.models.clone_model(model, input_tensors=structured, call_function=call)
     return uses
 
 

@@ -3,7 +3,7 @@
 Importing this module registers them; a saved model that holds one loads once ``keras_archs.layers`` is imported.
 """
 
-from typing import Any
+from typing import Any, Self
 
 import keras
 from keras import layers, ops
@@ -32,8 +32,29 @@ class GroupedConv2D(layers.Conv2D):
         return ops.concatenate([convolve(channels, filters) for channels, filters in by_group], axis)
 
 
+class _AroundBranch(layers.Layer):
+    """A layer that has a functional model inside and decides how it is computed."""
+
+    def __init__(self, branch: keras.Model, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.branch = branch
+
+    def build(self, _: Any) -> None:
+        """Take the branch, which is built already."""
+        self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, as Keras saves them."""
+        return {**super().get_config(), "branch": keras.saving.serialize_keras_object(self.branch)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make the layer from what `get_config` returned."""
+        return cls(**config | {"branch": keras.saving.deserialize_keras_object(config["branch"])})
+
+
 @keras.saving.register_keras_serializable(package="keras_archs")
-class StochasticResidual(layers.Layer):
+class StochasticResidual(_AroundBranch):
     """A residual block whose branch is dropped for whole mini-batches (Huang et al. 2016, section 3).
 
     In training the branch is added to the shortcut with probability ``1 - rate`` (equation 2), else it is not
@@ -50,15 +71,10 @@ class StochasticResidual(layers.Layer):
     """
 
     def __init__(self, branch: keras.Model, rate: float, seed: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.branch = branch
+        super().__init__(branch, **kwargs)
         self.rate = rate
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def build(self, _: Any) -> None:
-        """Take the branch, which is built already."""
-        self.built = True
 
     def compute_output_spec(self, inputs: list[keras.KerasTensor], **_: Any) -> keras.KerasTensor:
         """Return what the sum looks like."""
@@ -78,10 +94,30 @@ class StochasticResidual(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, as Keras saves them."""
-        own = {"branch": keras.saving.serialize_keras_object(self.branch), "rate": self.rate, "seed": self.seed}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "StochasticResidual":
-        """Make the layer from what `get_config` returned."""
-        return cls(**config | {"branch": keras.saving.deserialize_keras_object(config["branch"])})
+
+@keras.saving.register_keras_serializable(package="keras_archs")
+class Recomputed(_AroundBranch):
+    """Layers whose results training does not keep for the backward pass, but computes again there.
+
+    Pays with time for memory (Chen et al. 2016): only what enters the layers is kept. Outputs, gradients and moving
+    statistics are those of the layers themselves, and so are variables and their order. Inference is not affected.
+
+    Args:
+        branch: Functional model of the layers.
+        **kwargs: Arguments of ``keras.layers.Layer``.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Compute the branch."""
+        if not training:
+            return self.branch(inputs, training=False)
+        # The second time, moving statistics must not move again: so they are outputs, and assigned once. Variables
+        # go in as tensors, because TensorFlow takes no gradients of a variable that is an argument.
+        compute = keras.remat(lambda *state_and_inputs: self.branch.stateless_call(*state_and_inputs, training=True))
+        trainable, fixed = self.branch.trainable_variables, self.branch.non_trainable_variables
+        outputs, updated = compute([ops.copy(v) for v in trainable], [ops.copy(v) for v in fixed], inputs)
+        for variable, value in zip(fixed, updated, strict=True):
+            variable.assign(value)
+        return outputs

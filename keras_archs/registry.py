@@ -10,6 +10,7 @@ from keras_archs.cards import ModelCard
 from keras_archs.cards.densenet import CARDS as DENSENET
 from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
 from keras_archs.cards.efficientnet_v2 import CARDS as EFFICIENTNET_V2
+from keras_archs.cards.inception import CARDS as INCEPTION
 from keras_archs.cards.mobilenet import CARDS as MOBILENET
 from keras_archs.cards.mobilenet_v2 import CARDS as MOBILENET_V2
 from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
@@ -32,6 +33,7 @@ _FAMILIES = (
     DENSENET,
     EFFICIENTNET,
     EFFICIENTNET_V2,
+    INCEPTION,
     MOBILENET,
     MOBILENET_V2,
     MOBILENET_V3,

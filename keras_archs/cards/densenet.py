@@ -1,8 +1,9 @@
-"""The cards of DenseNet and DenseNet-BC."""
+"""The cards of DenseNet, DenseNet-BC and SE-DenseNet."""
 
 from collections.abc import Iterable
 
 from keras_archs.cards import CIFAR, IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.cards.senet import PAPER as SE_PAPER
 from keras_archs.preprocessing import Preprocessing
 
 PAPER = Paper("Densely Connected Convolutional Networks", 2016, "1608.06993")
@@ -38,6 +39,16 @@ def _cards() -> Iterable[ModelCard]:
             paper=PAPER,
             top1=top1,
         )
+    # Squeeze-and-excitation in DenseNet is nobody's publication: neither counts nor an accuracy exist to compare with.
+    yield ModelCard(
+        name="se-densenet-121",
+        title="SE-DenseNet-121",
+        family="DenseNet",
+        builder="SEDenseNet121",
+        preprocessing=_IMAGENET,
+        paper=SE_PAPER,
+        top1=None,
+    )
     for (kind, depth, growth), value in _CIFAR_TOP1.items():
         title = f"DenseNet-{kind}" if kind else "DenseNet"
         yield ModelCard(

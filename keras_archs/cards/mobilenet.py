@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.cards.senet import PAPER as SE_PAPER
 from keras_archs.preprocessing import Preprocessing
 
 PAPER = Paper("MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017, "1704.04861")
-SE_PAPER = Paper("Squeeze-and-Excitation Networks", 2017, "1709.01507")
 
 _SLIM = "tensorflow/models, research/slim/nets/mobilenet_v1.md"
 # By width and size.

@@ -1,4 +1,6 @@
-"""The cards of SE-ResNet and SE-ResNeXt."""
+"""The cards of SE-ResNet, SE-ResNeXt and SENet-154."""
+
+from dataclasses import replace
 
 from keras_archs.cards import Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
@@ -33,4 +35,16 @@ def _card(variant: str, top1: Accuracy) -> ModelCard:
     )
 
 
-CARDS = tuple(_card(variant, top1) for variant, top1 in _TOP1.items())
+CARDS = (
+    *(_card(variant, top1) for variant, top1 in _TOP1.items()),
+    ModelCard(
+        name="senet-154",
+        title="SENet-154",
+        family="SENet",
+        builder="SENet154",
+        preprocessing=replace(TORCH, interpolation="bicubic"),
+        paper=PAPER,
+        # The authors' own weights, in Caffe's form, reach 81.32.
+        top1=Accuracy(81.258, "weights senet154.gluon_in1k, evaluated by timm; results-imagenet.csv"),
+    ),
+)

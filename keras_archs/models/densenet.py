@@ -19,6 +19,7 @@ from keras_archs.blocks import (
     classification_head,
     image_input,
     model_of,
+    recomputed,
     symmetric_conv,
     symmetric_max_pool,
     torch_bn_relu,
@@ -32,6 +33,7 @@ from keras_archs.builders import (
     architecture,
     is_fraction,
     is_ratio_or_none,
+    one_of,
 )
 
 SIZE = 224
@@ -103,41 +105,65 @@ class DenseNetOptions(ClassifierOptions, total=False):
             is_ratio_or_none,
         ),
     ]
+    memory_efficient: Annotated[
+        bool,
+        Option(
+            False,
+            "Whether training computes concatenations, their normalisation and the convolution after it again in the "
+            "backward pass instead of keeping them (Pleiss et al. 2017), which changes no number; True or False. "
+            "A .keras file of one form loads into the other by ``weights``.",
+            one_of(True, False),
+        ),
+    ]
 
 
-def _bn_relu_conv(
-    x: keras.KerasTensor, filters: int, kernel: int, *, dropout_rate: float, name: str
+def _composite(
+    maps: list[keras.KerasTensor],
+    filters: int,
+    kernel: int,
+    options: DenseNetOptions,
+    *,
+    recompute: bool = False,
+    name: str,
 ) -> keras.KerasTensor:
-    """Composite function (section 3): normalisation and activation before the convolution."""
-    x = symmetric_conv(torch_bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
-    return layers.Dropout(dropout_rate, name=f"{name}_dropout")(x) if dropout_rate else x
+    """Composite function of all these maps (section 3): normalisation and activation before the convolution."""
+
+    def compute(maps: list[keras.KerasTensor]) -> keras.KerasTensor:
+        x = layers.Concatenate(name=f"{name}_concat")(maps) if len(maps) > 1 else maps[0]
+        return symmetric_conv(torch_bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
+
+    x = recomputed(maps, compute, name=f"{name}_recomputed") if recompute else compute(maps)
+    rate = options["dropout_rate"]
+    return layers.Dropout(rate, name=f"{name}_dropout")(x) if rate else x
 
 
-def _layer(x: keras.KerasTensor, plan: Plan, *, dropout_rate: float, name: str) -> keras.KerasTensor:
-    """Add k feature maps to those there are."""
-    new = x
+def _layer(maps: list[keras.KerasTensor], plan: Plan, options: DenseNetOptions, *, name: str) -> keras.KerasTensor:
+    """Make k feature maps of those there are."""
+    recompute = options["memory_efficient"]
     if plan.bottleneck:
-        new = _bn_relu_conv(new, 4 * plan.growth, 1, dropout_rate=dropout_rate, name=f"{name}_bottleneck")
-    new = _bn_relu_conv(new, plan.growth, 3, dropout_rate=dropout_rate, name=f"{name}_growth")
-    return layers.Concatenate(name=f"{name}_concat")([x, new])
+        narrow = _composite(maps, 4 * plan.growth, 1, options, recompute=recompute, name=f"{name}_bottleneck")
+        # As in the paper, this one's results are kept: they are as few for the last layer as for the first.
+        maps, recompute = [narrow], False
+    return _composite(maps, plan.growth, 3, options, recompute=recompute, name=f"{name}_growth")
 
 
 def _dense_block(
-    x: keras.KerasTensor, plan: Plan, depth: int, *, dropout_rate: float, se_ratio: float | None, name: str
+    x: keras.KerasTensor, plan: Plan, depth: int, options: DenseNetOptions, *, name: str
 ) -> keras.KerasTensor:
     """Figure 1: each layer sees the output of all before it."""
+    maps = [x]
     for layer in range(1, depth + 1):
-        x = _layer(x, plan, dropout_rate=dropout_rate, name=f"{name}_layer{layer}")
-    return torch_squeeze_excite(x, se_ratio, name=name)
+        maps.append(_layer(maps, plan, options, name=f"{name}_layer{layer}"))
+    x = layers.Concatenate(name=f"{name}_concat")(maps)
+    return torch_squeeze_excite(x, options["se_ratio"], name=name)
 
 
-def _transition(
-    x: keras.KerasTensor, plan: Plan, *, dropout_rate: float, se_ratio: float | None, name: str
-) -> keras.KerasTensor:
+def _transition(x: keras.KerasTensor, plan: Plan, options: DenseNetOptions, *, name: str) -> keras.KerasTensor:
     """Keep a part of the channels, and halve height and width."""
-    x = _bn_relu_conv(x, int(x.shape[-1] * plan.compression), 1, dropout_rate=dropout_rate, name=name)
+    filters = int(x.shape[-1] * plan.compression)
+    x = _composite([x], filters, 1, options, recompute=options["memory_efficient"], name=name)
     x = layers.AveragePooling2D(2, name=f"{name}_pool")(x)
-    return torch_squeeze_excite(x, se_ratio, name=name)
+    return torch_squeeze_excite(x, options["se_ratio"], name=name)
 
 
 def _imagenet_stem(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
@@ -148,13 +174,11 @@ def _imagenet_stem(x: keras.KerasTensor, filters: int, *, name: str) -> keras.Ke
 
 def _densenet(images: keras.KerasTensor, x: keras.KerasTensor, plan: Plan, options: DenseNetOptions) -> keras.Model:
     """Dense blocks with transitions between them, and the head, upon the stem's output ``x``."""
-    prefix, dropout_rate, se_ratio = options["prefix"], options["dropout_rate"], options["se_ratio"]
+    prefix = options["prefix"]
     for number, depth in enumerate(plan.blocks, start=1):
         if number > 1:
-            x = _transition(
-                x, plan, dropout_rate=dropout_rate, se_ratio=se_ratio, name=f"{prefix}transition{number - 1}"
-            )
-        x = _dense_block(x, plan, depth, dropout_rate=dropout_rate, se_ratio=se_ratio, name=f"{prefix}block{number}")
+            x = _transition(x, plan, options, name=f"{prefix}transition{number - 1}")
+        x = _dense_block(x, plan, depth, options, name=f"{prefix}block{number}")
     x = torch_bn_relu(x, name=f"{prefix}top")
     x = classification_head(x, options, kernel_initializer=torch_dense())
     return model_of(images, x, options)
@@ -200,6 +224,15 @@ def DenseNet201(**options: Unpack[DenseNetOptions]) -> keras.Model:
 def DenseNet264(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-264 for images of 224 pixels: growth rate 32 (Table 1)."""
     return _imagenet("264", **options)
+
+
+@architecture(DenseNetOptions, se_ratio=1 / 16)
+def SEDenseNet121(**options: Unpack[DenseNetOptions]) -> keras.Model:
+    """SE-DenseNet-121 for images of 224 pixels: DenseNet-121 with squeeze-and-excitation after blocks and transitions.
+
+    No paper has it; with r = 16, as in all networks of Hu et al. 2017.
+    """
+    return _imagenet("121", **options)
 
 
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)

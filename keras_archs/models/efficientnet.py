@@ -15,10 +15,9 @@ from itertools import islice
 from typing import Annotated, Unpack
 
 import keras
-from keras import layers
 
 from keras_archs import blocks
-from keras_archs.blocks import classification_head, drop_path, image_input, model_of, squeeze_excite
+from keras_archs.blocks import classification_head, image_input, model_of, skip, squeeze_excite
 from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none
 from keras_archs.scaling import EFFICIENTNET, EFFICIENTNET_LITE, CompoundScaling, round_filters, round_repeats
 
@@ -94,8 +93,8 @@ def scaled_lite(scaling: CompoundScaling) -> Plan:
     )
 
 
-class EfficientNetLiteOptions(ClassifierOptions, total=False):
-    """The arguments of EfficientNet-Lite."""
+class EfficientNetOptions(ClassifierOptions, total=False):
+    """The arguments of EfficientNet."""
 
     dropout_rate: Annotated[
         float, Option(0.2, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
@@ -109,10 +108,6 @@ class EfficientNetLiteOptions(ClassifierOptions, total=False):
             is_fraction,
         ),
     ]
-
-
-class EfficientNetOptions(EfficientNetLiteOptions, total=False):
-    """The arguments of EfficientNet."""
 
     se_ratio: Annotated[
         float | None,
@@ -137,15 +132,6 @@ def _dense_initializer() -> keras.initializers.Initializer:
 
 conv_bn = partial(blocks.conv_bn, kernel_initializer=_conv_initializer)
 _depthwise_bn = partial(blocks.depthwise_bn, kernel_initializer=_conv_initializer)
-
-
-def skip(
-    inputs: keras.KerasTensor, x: keras.KerasTensor, stride: int, drop_rate: float, *, name: str
-) -> keras.KerasTensor:
-    """Add what enters a block to what leaves it, if shapes allow; stochastic depth is only there."""
-    if stride > 1 or inputs.shape[-1] != x.shape[-1]:
-        return x
-    return layers.Add(name=f"{name}_add")([inputs, drop_path(x, drop_rate, name=f"{name}_drop")])
 
 
 def inverted_bottleneck(
@@ -205,9 +191,7 @@ def _stage(
 def efficientnet(
     plan: Plan,
     block: Callable[..., keras.KerasTensor] = inverted_bottleneck,
-    *,
-    se_ratio: float | None,
-    **options: Unpack[EfficientNetLiteOptions],
+    **options: Unpack[EfficientNetOptions],
 ) -> keras.Model:
     """Stem, stages of such blocks, head."""
     prefix = options["prefix"]
@@ -222,7 +206,7 @@ def efficientnet(
             stage,
             block,
             plan=plan,
-            se_ratio=se_ratio,
+            se_ratio=options["se_ratio"],
             drop_rates=list(islice(drop_rates, stage.repeats)),
             name=f"{prefix}stage{number}",
         )
@@ -236,8 +220,8 @@ def _b(variant: str, **options: Unpack[EfficientNetOptions]) -> keras.Model:
     return efficientnet(scaled(EFFICIENTNET[variant]), **options)
 
 
-def _lite(variant: str, **options: Unpack[EfficientNetLiteOptions]) -> keras.Model:
-    return efficientnet(scaled_lite(EFFICIENTNET_LITE[variant]), se_ratio=None, **options)
+def _lite(variant: str, **options: Unpack[EfficientNetOptions]) -> keras.Model:
+    return efficientnet(scaled_lite(EFFICIENTNET_LITE[variant]), **options)
 
 
 @architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET["b0"].dropout)
@@ -288,31 +272,31 @@ def EfficientNetB7(**options: Unpack[EfficientNetOptions]) -> keras.Model:
     return _b("b7", **options)
 
 
-@architecture(EfficientNetLiteOptions, dropout_rate=EFFICIENTNET_LITE["lite0"].dropout)
-def EfficientNetLite0(**options: Unpack[EfficientNetLiteOptions]) -> keras.Model:
+@architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET_LITE["lite0"].dropout, se_ratio=None)
+def EfficientNetLite0(**options: Unpack[EfficientNetOptions]) -> keras.Model:
     """EfficientNet-Lite0 for images of 224 pixels: B0 without squeeze-and-excitation, with ReLU6."""
     return _lite("lite0", **options)
 
 
-@architecture(EfficientNetLiteOptions, dropout_rate=EFFICIENTNET_LITE["lite1"].dropout)
-def EfficientNetLite1(**options: Unpack[EfficientNetLiteOptions]) -> keras.Model:
+@architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET_LITE["lite1"].dropout, se_ratio=None)
+def EfficientNetLite1(**options: Unpack[EfficientNetOptions]) -> keras.Model:
     """EfficientNet-Lite1 for images of 240 pixels: width 1.0, depth 1.1."""
     return _lite("lite1", **options)
 
 
-@architecture(EfficientNetLiteOptions, dropout_rate=EFFICIENTNET_LITE["lite2"].dropout)
-def EfficientNetLite2(**options: Unpack[EfficientNetLiteOptions]) -> keras.Model:
+@architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET_LITE["lite2"].dropout, se_ratio=None)
+def EfficientNetLite2(**options: Unpack[EfficientNetOptions]) -> keras.Model:
     """EfficientNet-Lite2 for images of 260 pixels: width 1.1, depth 1.2."""
     return _lite("lite2", **options)
 
 
-@architecture(EfficientNetLiteOptions, dropout_rate=EFFICIENTNET_LITE["lite3"].dropout)
-def EfficientNetLite3(**options: Unpack[EfficientNetLiteOptions]) -> keras.Model:
+@architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET_LITE["lite3"].dropout, se_ratio=None)
+def EfficientNetLite3(**options: Unpack[EfficientNetOptions]) -> keras.Model:
     """EfficientNet-Lite3 for images of 280 pixels: width 1.2, depth 1.4."""
     return _lite("lite3", **options)
 
 
-@architecture(EfficientNetLiteOptions, dropout_rate=EFFICIENTNET_LITE["lite4"].dropout)
-def EfficientNetLite4(**options: Unpack[EfficientNetLiteOptions]) -> keras.Model:
+@architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET_LITE["lite4"].dropout, se_ratio=None)
+def EfficientNetLite4(**options: Unpack[EfficientNetOptions]) -> keras.Model:
     """EfficientNet-Lite4 for images of 300 pixels: width 1.4, depth 1.8."""
     return _lite("lite4", **options)

@@ -12,6 +12,7 @@ from typing import Any, Unpack
 
 import keras
 
+from keras_archs.blocks import skip
 from keras_archs.builders import architecture
 from keras_archs.models.efficientnet import (
     EfficientNetOptions,
@@ -21,7 +22,6 @@ from keras_archs.models.efficientnet import (
     efficientnet,
     inverted_bottleneck,
     scaled,
-    skip,
 )
 from keras_archs.scaling import EFFICIENTNET_V2
 

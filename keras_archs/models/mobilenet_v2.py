@@ -7,15 +7,16 @@ Constants that the paper does not print are TF-slim's, the authors' implementati
 these are, has no dropout, other initialisation, and padding that is wrong where odd sizes are not known beforehand.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Annotated, Unpack
 
 import keras
-from keras import layers
 
-from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive
+from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of, skip, squeeze_excite
+from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive, is_ratio_or_none
 from keras_archs.scaling import round_filters
 
 
@@ -43,6 +44,17 @@ STAGES = (
 TOP = 1280
 
 
+DropPathRate = Annotated[
+    float,
+    Option(
+        0.0,
+        "Stochastic depth (Huang et al. 2016, equation 4) where a block has a skip: the rate rises linearly with "
+        "the block, up to this at the last; at least 0 and less than 1.",
+        is_fraction,
+    ),
+]
+
+
 class MobileNetV2Options(ClassifierOptions, total=False):
     """The arguments of MobileNetV2."""
 
@@ -58,6 +70,16 @@ class MobileNetV2Options(ClassifierOptions, total=False):
     dropout_rate: Annotated[
         float, Option(0.2, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
     ]
+    drop_path_rate: DropPathRate
+    se_ratio: Annotated[
+        float | None,
+        Option(
+            None,
+            "Channels inside squeeze-and-excitation after each depthwise convolution, as MobileNetV3 has it, relative "
+            "to those that it scales; positive, or 0 or None for none, as published.",
+            is_ratio_or_none,
+        ),
+    ]
 
 
 def _initializer() -> keras.initializers.Initializer:
@@ -68,27 +90,59 @@ _conv_bn = partial(conv_bn, kernel_initializer=_initializer, momentum=0.997)
 _depthwise_bn = partial(depthwise_bn, kernel_initializer=_initializer, momentum=0.997)
 
 
-def _block(x: keras.KerasTensor, expansion: int, filters: int, stride: int, *, name: str) -> keras.KerasTensor:
+def _block(
+    x: keras.KerasTensor,
+    stage: Stage,
+    stride: int,
+    *,
+    filters: int,
+    se_ratio: float | None,
+    drop_rate: float,
+    name: str,
+) -> keras.KerasTensor:
     """Inverted residual with a linear bottleneck (Table 1, figure 4d); skip if shapes allow."""
-    inputs, filters_in = x, x.shape[-1]
-    if expansion > 1:
-        x = _conv_bn(x, filters_in * expansion, 1, 1, "relu6", name=f"{name}_expand")
+    inputs, expanded = x, x.shape[-1] * stage.expansion
+    if stage.expansion > 1:
+        x = _conv_bn(x, expanded, 1, 1, "relu6", name=f"{name}_expand")
     x = _depthwise_bn(x, 3, stride, "relu6", name=f"{name}_depthwise")
+    if se_ratio:
+        x = squeeze_excite(
+            x,
+            hidden=max(1, int(se_ratio * expanded)),
+            activation="relu",
+            kernel_initializer=_initializer,
+            name=f"{name}_se",
+        )
     x = _conv_bn(x, filters, 1, 1, None, name=f"{name}_project")
-    return layers.Add(name=f"{name}_add")([inputs, x]) if stride == 1 and filters_in == filters else x
+    return skip(inputs, x, stride, drop_rate, name=name)
 
 
-def _stage(x: keras.KerasTensor, stage: Stage, *, alpha: float, name: str) -> keras.KerasTensor:
+def _stage(
+    x: keras.KerasTensor,
+    stage: Stage,
+    *,
+    alpha: float,
+    se_ratio: float | None,
+    drop_rates: list[float],
+    name: str,
+) -> keras.KerasTensor:
     """The blocks of one row of Table 2."""
-    for block in range(1, stage.repeats + 1):
+    for block, drop_rate in enumerate(drop_rates, start=1):
         x = _block(
             x,
-            stage.expansion,
-            round_filters(stage.filters, alpha),
-            stride=stage.stride if block == 1 else 1,
+            stage,
+            stage.stride if block == 1 else 1,
+            filters=round_filters(stage.filters, alpha),
+            se_ratio=se_ratio,
+            drop_rate=drop_rate,
             name=f"{name}_block{block}",
         )
     return x
+
+
+def drop_rates(rate: float, blocks: int) -> Iterator[float]:
+    """Rise from the first block to this rate at the last (Huang et al. 2016, equation 4)."""
+    return (rate * number / blocks for number in range(1, blocks + 1))
 
 
 @architecture(MobileNetV2Options)
@@ -97,8 +151,16 @@ def MobileNetV2(**options: Unpack[MobileNetV2Options]) -> keras.Model:
     prefix, alpha = options["prefix"], options["alpha"]
     images = image_input(SIZE, options)
     x = _conv_bn(images, round_filters(STEM, alpha), 3, 2, "relu6", name=f"{prefix}stem")
+    rates = drop_rates(options["drop_path_rate"], blocks=sum(stage.repeats for stage in STAGES))
     for number, stage in enumerate(STAGES, start=1):
-        x = _stage(x, stage, alpha=alpha, name=f"{prefix}stage{number}")
+        x = _stage(
+            x,
+            stage,
+            alpha=alpha,
+            se_ratio=options["se_ratio"],
+            drop_rates=list(islice(rates, stage.repeats)),
+            name=f"{prefix}stage{number}",
+        )
     x = _conv_bn(x, round_filters(TOP, max(1.0, alpha)), 1, 1, "relu6", name=f"{prefix}top")
     x = classification_head(x, options, dropout_rate=options["dropout_rate"], kernel_initializer=_initializer())
     return model_of(images, x, options)

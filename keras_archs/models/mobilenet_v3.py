@@ -16,8 +16,17 @@ from typing import Annotated, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of, squeeze_excite
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive, one_of
+from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of, skip, squeeze_excite
+from keras_archs.builders import (
+    ClassifierOptions,
+    Option,
+    architecture,
+    is_fraction,
+    is_positive,
+    is_ratio_or_none,
+    one_of,
+)
+from keras_archs.models.mobilenet_v2 import DropPathRate, drop_rates
 from keras_archs.scaling import round_filters
 
 
@@ -146,6 +155,16 @@ class MobileNetV3Options(ClassifierOptions, total=False):
     dropout_rate: Annotated[
         float, Option(0.2, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
     ]
+    drop_path_rate: DropPathRate
+    se_ratio: Annotated[
+        float | None,
+        Option(
+            None,
+            "Channels inside squeeze-and-excitation, relative to those that it scales, rounded to multiples of 8: "
+            "positive for all blocks, 0 for none, or None for a quarter in the blocks of the paper's tables.",
+            is_ratio_or_none,
+        ),
+    ]
 
 
 def _initializer() -> keras.initializers.Initializer:
@@ -157,31 +176,27 @@ _conv_bn = partial(conv_bn, kernel_initializer=_initializer, momentum=0.99)
 _depthwise_bn = partial(depthwise_bn, kernel_initializer=_initializer, momentum=0.99)
 
 
-def _block(x: keras.KerasTensor, block: Block, *, alpha: float, name: str) -> keras.KerasTensor:
+def _block(
+    x: keras.KerasTensor, block: Block, *, alpha: float, se_ratio: float | None, drop_rate: float, name: str
+) -> keras.KerasTensor:
     """MobileNetV2's block with squeeze-and-excitation (figure 4); skip if shapes allow."""
-    inputs, filters_in, filters = x, x.shape[-1], round_filters(block.filters, alpha)
-    expanded = round_filters(filters_in, block.expansion)
+    inputs, expanded = x, round_filters(x.shape[-1], block.expansion)
+    if se_ratio is None and block.se:
+        se_ratio = 1 / 4  # of the expanded channels (section 5.3)
     if block.expansion > 1:
         x = _conv_bn(x, expanded, 1, 1, block.activation, name=f"{name}_expand")
     x = _depthwise_bn(x, block.kernel, block.stride, block.activation, name=f"{name}_depthwise")
-    if block.se:
+    if se_ratio:
         x = squeeze_excite(
             x,
-            hidden=round_filters(expanded, 1 / 4),  # of the expanded channels (section 5.3)
+            hidden=round_filters(expanded, se_ratio),
             activation="relu",
             gate_activation="hard_sigmoid",
             kernel_initializer=_initializer,
             name=f"{name}_se",
         )
-    x = _conv_bn(x, filters, 1, 1, None, name=f"{name}_project")
-    return layers.Add(name=f"{name}_add")([inputs, x]) if block.stride == 1 and filters_in == filters else x
-
-
-def _stage(x: keras.KerasTensor, stage: tuple[Block, ...], *, alpha: float, name: str) -> keras.KerasTensor:
-    """The blocks of one width."""
-    for number, block in enumerate(stage, start=1):
-        x = _block(x, block, alpha=alpha, name=f"{name}_block{number}")
-    return x
+    x = _conv_bn(x, round_filters(block.filters, alpha), 1, 1, None, name=f"{name}_project")
+    return skip(inputs, x, block.stride, drop_rate, name=name)
 
 
 def _mobilenet_v3(plan: Plan, **options: Unpack[MobileNetV3Options]) -> keras.Model:
@@ -190,8 +205,18 @@ def _mobilenet_v3(plan: Plan, **options: Unpack[MobileNetV3Options]) -> keras.Mo
     plan = minimalistic(plan) if options["minimalistic"] else plan
     images = image_input(SIZE, options)
     x = _conv_bn(images, round_filters(STEM, alpha), 3, 2, plan.activation, name=f"{prefix}stem")
+    rates = drop_rates(options["drop_path_rate"], blocks=sum(len(stage) for stage in plan.stages))
     for number, stage in enumerate(plan.stages, start=1):
-        x = _stage(x, stage, alpha=alpha, name=f"{prefix}stage{number}")
+        # The stage ends each of these loops; the rates go on.
+        for block, (row, drop_rate) in enumerate(zip(stage, rates, strict=False), start=1):
+            x = _block(
+                x,
+                row,
+                alpha=alpha,
+                se_ratio=options["se_ratio"],
+                drop_rate=drop_rate,
+                name=f"{prefix}stage{number}_block{block}",
+            )
     x = _conv_bn(x, round_filters(x.shape[-1], TOP_EXPANSION), 1, 1, plan.activation, name=f"{prefix}top")
     x = classification_head(
         x,

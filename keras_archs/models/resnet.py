@@ -46,6 +46,10 @@ class Plan:
     """Groups of a bottleneck's 3x3 convolution: ResNeXt's cardinality."""
     width: int = 64
     """Channels of each group in conv2_x; they double from stage to stage."""
+    projection: int = 1
+    """Kernel of the shortcuts that halve the image (option B)."""
+    deep_stem: bool = False
+    """Whether the stem is three 3x3 convolutions instead of one 7x7."""
     cifar: bool = False
     """Whether images are CIFAR's, whose size the stem keeps."""
     shortcut_window: int | None = None
@@ -158,13 +162,14 @@ def bottleneck(
     stride: int,
     *,
     groups: int,
+    reduction: int = 1,
     gamma: str,
     stride_in_1x1: bool = False,
     name: str,
 ) -> keras.KerasTensor:
-    """Figure 5, right; with groups, figure 3(c) of ResNeXt."""
+    """Figure 5, right; with groups, figure 3(c) of ResNeXt; a reduction thins the first convolution (SENet-154)."""
     first, second = (stride, 1) if stride_in_1x1 else (1, stride)
-    x = conv_bn(x, inner, 1, first, name=f"{name}_conv1")
+    x = conv_bn(x, inner // reduction, 1, first, name=f"{name}_conv1")
     x = conv_bn(x, inner, 3, second, groups=groups, name=f"{name}_conv2")
     return conv_bn(x, filters, 1, activation=None, gamma=gamma, name=f"{name}_conv3")
 
@@ -175,10 +180,11 @@ def drop_rate(options: ResidualOptions, number: int, blocks: int) -> float:
     return rate if options["drop_path_decay"] == "uniform" else rate * number / blocks
 
 
-def _shortcut(x: keras.KerasTensor, filters: int, stride: int, *, window: int | None, name: str) -> keras.KerasTensor:
+def _shortcut(x: keras.KerasTensor, plan: Plan, filters: int, stride: int, *, name: str) -> keras.KerasTensor:
     """What the branch is added to where shapes change (section 3.3)."""
+    window = plan.shortcut_window
     if window is None:
-        return conv_bn(x, filters, 1, stride, activation=None, name=name)
+        return conv_bn(x, filters, plan.projection if stride > 1 else 1, stride, activation=None, name=name)
     # "same" rounds odd sizes up when it halves them, as the branch does.
     x = layers.AveragePooling2D(window, stride, padding="same", name=f"{name}_pool")(x)
     # Zeros in the last axis, which is a width with channels first, but holds the channels here.
@@ -212,7 +218,7 @@ def _block(
 
     shortcut = x
     if stride > 1 or x.shape[-1] != filters:
-        shortcut = _shortcut(x, filters, stride, window=plan.shortcut_window, name=f"{name}_shortcut")
+        shortcut = _shortcut(x, plan, filters, stride, name=f"{name}_shortcut")
     x = add_branch(shortcut, x, branch, drop_rate, per=options["drop_path_per"], name=name)
     return layers.Activation("relu", name=f"{name}_relu")(x)
 
@@ -221,7 +227,11 @@ def _stem(x: keras.KerasTensor, plan: Plan, *, name: str) -> keras.KerasTensor:
     """A quarter of height and width for ImageNet: conv1 and the pooling of conv2_x; for CIFAR, a convolution alone."""
     if plan.cifar:
         return conv_bn(x, plan.channels, 3, name=f"{name}_conv")
-    x = conv_bn(x, plan.channels, 7, 2, name=f"{name}_conv")
+    if plan.deep_stem:
+        for number, (filters, stride) in enumerate([(64, 2), (64, 1), (128, 1)], start=1):
+            x = conv_bn(x, filters, 3, stride, name=f"{name}_conv{number}")
+    else:
+        x = conv_bn(x, plan.channels, 7, 2, name=f"{name}_conv")
     return symmetric_max_pool(x, name=f"{name}_pool")
 
 
@@ -230,6 +240,7 @@ def residual_network(
     *,
     transform: Callable[..., keras.KerasTensor] = bottleneck,
     stride_in_1x1: bool = False,
+    dropout_rate: float = 0.0,
     **options: Unpack[ResidualOptions],
 ) -> keras.Model:
     """Stem, stages, head: the rows of Table 1; ``transform`` is the form of the bottlenecks."""
@@ -252,7 +263,7 @@ def residual_network(
             name=f"{prefix}stage{stage}_block{block}",
         )
 
-    x = classification_head(x, options, kernel_initializer=torch_dense())
+    x = classification_head(x, options, dropout_rate=dropout_rate, kernel_initializer=torch_dense())
     # Keras walks through a graph recursively, two calls to a block: too many for Python's default at 600 blocks.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * len(blocks)))
     return model_of(images, x, options)

@@ -6,17 +6,37 @@ excitation has a sixteenth of the channels, C/16, also where that is less than 8
 
 The authors' SE-ResNet-50, 101 and 152 halve the image in the first 1x1 convolution: ``stride_in_1x1=True``. The default
 is the 3x3, as for ResNet. Their stem differs from ResNet's in Caffe's pooling, which pads on one side only.
+
+SENet-154, with which they won ILSVRC 2017, is a ResNeXt-152 of 64 groups that changes more than the block (appendix).
 """
 
-from typing import Unpack
+from functools import partial
+from typing import Annotated, Unpack
 
 import keras
 
-from keras_archs.builders import architecture
-from keras_archs.models.resnet import RESNET, BottleneckOptions, ResidualOptions, residual_network
+from keras_archs.builders import Option, architecture, is_fraction
+from keras_archs.models.resnet import (
+    RESNET,
+    BottleneckOptions,
+    Plan,
+    ResidualOptions,
+    bottleneck,
+    residual_network,
+)
 from keras_archs.models.resnext import ResNeXtOptions, resnext
 
 SE_RATIO = 1 / 16
+
+SENET_154 = Plan(repeats=(3, 8, 36, 3), groups=64, width=4, projection=3, deep_stem=True)
+
+
+class SENet154Options(ResidualOptions, total=False):
+    """The arguments of SENet-154."""
+
+    dropout_rate: Annotated[
+        float, Option(0.2, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
+    ]
 
 
 @architecture(ResidualOptions, se_ratio=SE_RATIO)
@@ -59,3 +79,9 @@ def SEResNeXt50_32x4d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
 def SEResNeXt101_32x4d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
     """SE-ResNeXt-101 for images of 224 pixels: ResNeXt-101 (32x4d) with squeeze-and-excitation (Table 2)."""
     return resnext("101-32x4d", **options)
+
+
+@architecture(SENet154Options, se_ratio=SE_RATIO)
+def SENet154(**options: Unpack[SENet154Options]) -> keras.Model:
+    """SENet-154 for images of 224 pixels: 64 groups of 4 channels, a stem of three convolutions (appendix)."""
+    return residual_network(SENET_154, transform=partial(bottleneck, reduction=2), **options)

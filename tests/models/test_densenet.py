@@ -141,7 +141,7 @@ def test_signature_and_help() -> None:
     shared = ("include_top", "weights", "input_tensor", "input_shape", "pooling", "classes", "classifier_activation")
     for builder, classes in ((keras_archs.DenseNet121, 1000), (keras_archs.DenseNetBC100_12, 10)):
         parameters = inspect.signature(builder).parameters
-        assert list(parameters) == [*shared, "name", "prefix", "dropout_rate", "se_ratio"]
+        assert list(parameters) == [*shared, "name", "prefix", "dropout_rate", "se_ratio", "memory_efficient"]
         assert (parameters["classes"].default, parameters["dropout_rate"].default) == (classes, 0.0)
     for variant, plan in IMAGENET.items():
         documentation = inspect.getdoc(getattr(keras_archs, f"DenseNet{variant}")) or ""

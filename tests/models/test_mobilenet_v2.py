@@ -67,8 +67,24 @@ def test_constants_are_the_published_ones() -> None:
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in keras_archs.MobileNetV2(dropout_rate=0).layers)
 
 
+def test_blocks_with_a_skip_are_dropped_the_more_the_deeper_they_are() -> None:
+    """The rate counts every block, also those that cannot be dropped."""
+    model = keras_archs.MobileNetV2(drop_path_rate=0.34)
+    rates = {layer.name: layer.rate for layer in model.layers if layer.name.endswith("_drop")}
+    assert set(rates) == {layer.name.replace("_add", "_drop") for layer in model.layers if layer.name.endswith("_add")}
+    assert rates["stage2_block2_drop"] == pytest.approx(0.34 * 3 / 17)
+    assert rates["stage6_block3_drop"] == pytest.approx(0.34 * 16 / 17)
+
+
+def test_squeeze_and_excitation_weighs_the_expanded_channels() -> None:
+    model = keras_archs.MobileNetV2(se_ratio=0.25)
+    assert model.get_layer("stage3_block2_se_reduce").filters == 32 * 6 // 4
+    assert model.get_layer("stage3_block2_project_conv").input is model.get_layer("stage3_block2_se_excite").output
+
+
 def test_signature_and_help() -> None:
-    assert list(inspect.signature(keras_archs.MobileNetV2).parameters)[-2:] == ["alpha", "dropout_rate"]
+    own = ["alpha", "dropout_rate", "drop_path_rate", "se_ratio"]
+    assert list(inspect.signature(keras_archs.MobileNetV2).parameters)[-4:] == own
     assert (inspect.getdoc(keras_archs.MobileNetV2) or "").startswith("MobileNetV2 for images of 224 pixels")
 
 
@@ -78,6 +94,8 @@ def test_signature_and_help() -> None:
         ({"alpha": 0}, "alpha=0", "positive"),
         ({"alpha": None}, "alpha=None", "positive"),
         ({"dropout_rate": -0.1}, "dropout_rate=-0.1", "at least 0"),
+        ({"drop_path_rate": 1}, "drop_path_rate=1", "less than 1"),
+        ({"se_ratio": -0.25}, "se_ratio=-0.25", "positive"),
         ({"weights": "imagenet"}, "MobileNetV2", "EfficientNetLite0"),
     ],
 )

@@ -113,7 +113,7 @@ def test_constants_are_the_published_ones() -> None:
 
 def test_signature_and_help() -> None:
     parameters = inspect.signature(keras_archs.MobileNetV3Large).parameters
-    assert list(parameters)[-3:] == ["alpha", "minimalistic", "dropout_rate"]
+    assert list(parameters)[-5:] == ["alpha", "minimalistic", "dropout_rate", "drop_path_rate", "se_ratio"]
     assert (inspect.getdoc(keras_archs.MobileNetV3Large) or "").startswith("MobileNetV3-Large for images of 224")
 
 

@@ -10,7 +10,7 @@ import torch
 
 import keras_archs
 from tests.models.conftest import assert_same, photographs
-from tests.parity.torch_twins import give_weights, logits
+from tests.parity.torch_twins import give_weights, logits, residual_order
 
 # After the module above, which makes them importable.
 import timm  # isort: skip
@@ -38,6 +38,7 @@ TIMM = {
     "se-resnet-101": ("seresnet101", {}),
     "se-resnext-50-32x4d": ("seresnext50_32x4d", {}),
     "se-resnext-101-32x4d": ("seresnext101_32x4d", {}),
+    "senet-154": ("senet154", {}),
 }
 
 
@@ -53,9 +54,9 @@ def test_logits_are_those_of_the_reference(name: str, calibrate: Callable[[keras
     keras.config.set_dtype_policy("float64")  # so that a hundred layers of rounding hide nothing
     ours = calibrate(keras_archs.create_model(name, input_shape=(None, None, 3), classifier_activation=None))
     theirs = reference(name).double()
-    give_weights(ours, theirs)
+    give_weights(ours, theirs, residual_order)
     assert sum(p.numel() for p in theirs.parameters()) == keras_archs.model_card(name).cost.trainable
-    for shape in ((224, 224), (161, 113)):
+    for shape in ((128, 128), (161, 113)):
         images = photographs(*shape)
         assert_same(keras.ops.convert_to_numpy(ours(images)), logits(theirs, images), tolerance=1e-5)
 
@@ -63,7 +64,7 @@ def test_logits_are_those_of_the_reference(name: str, calibrate: Callable[[keras
 def test_a_wrong_variant_would_be_noticed(calibrate: Callable[[keras.Model], keras.Model]) -> None:
     ours = calibrate(keras_archs.ResNet50(stride_in_1x1=True, input_shape=(None, None, 3), classifier_activation=None))
     theirs = reference("resnet-50")
-    give_weights(ours, theirs)
+    give_weights(ours, theirs, residual_order)
     images = photographs(224, 224)
     with pytest.raises(AssertionError):
         assert_same(np.asarray(keras.ops.convert_to_numpy(ours(images))), logits(theirs, images), tolerance=1e-1)
