@@ -15,13 +15,12 @@ from keras import layers
 
 from keras_archs.blocks import (
     classification_head,
-    he_fan_out,
     image_input,
     model_of,
-    squeeze_excite,
     symmetric_conv,
     torch_bn,
     torch_dense,
+    torch_squeeze_excite,
 )
 from keras_archs.builders import ClassifierOptions, Option, architecture, is_ratio_or_none, one_of
 
@@ -125,15 +124,7 @@ def _module(
     branches.append(convolved(pooled, module.projection, 1, "projection") if module.projection else pooled)
 
     x = layers.Concatenate(name=f"{name}_concat")(branches)
-    if not se_ratio:
-        return x
-    return squeeze_excite(
-        x,
-        hidden=max(1, int(se_ratio * x.shape[-1])),
-        activation="relu",
-        kernel_initializer=he_fan_out,
-        name=f"{name}_se",
-    )
+    return torch_squeeze_excite(x, se_ratio, name=name)
 
 
 def _inception(**options: Unpack[InceptionOptions]) -> keras.Model:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from keras_archs.layers import StochasticResidual
 from keras_archs.registry import list_models, model_card
 
 Floats = NDArray[np.float32]
@@ -47,7 +48,8 @@ def calibrated(model: keras.Model, size: int = 192) -> keras.Model:
     A network for images of any size sees some of ``size`` pixels.
     """
     random = np.random.default_rng(0)
-    normalisations = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    inside = list(model._flatten_layers(include_self=False))  # in branches of their own, too
+    normalisations = [layer for layer in inside if isinstance(layer, keras.layers.BatchNormalization)]
     for variable in model.weights:
         match variable.name:
             case "kernel":
@@ -62,7 +64,7 @@ def calibrated(model: keras.Model, size: int = 192) -> keras.Model:
                 continue
         variable.assign(value)
     # Two photographs in training mode: what dropout drops would pass for what they differ in.
-    rates = {layer: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
+    rates = {layer: layer.rate for layer in inside if isinstance(layer, keras.layers.Dropout | StochasticResidual)}
     for layer in rates:
         layer.rate = 0.0
     height, width = (length or size for length in model.input_shape[1:3])

@@ -1,6 +1,6 @@
-"""ResNeXt-50 against ResNet-50 per multiply-add: what grouped convolution costs beyond its arithmetic.
+"""One network against another per multiply-add: what its form costs, or saves, beyond its arithmetic.
 
-python -m benchmarks.grouped_convolution --batch 8
+python -m benchmarks.networks resnext-50-32x4d --against resnet-50 --batch 8
 """
 
 from __future__ import annotations
@@ -11,63 +11,62 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import keras
 import numpy as np
 import tensorflow as tf
 import typer
-from numpy.typing import NDArray
 
 from benchmarks.common import machine, show, write_json
 from keras_archs.registry import create_model, model_card
-
-PLAIN, GROUPED = "resnet-50", "resnext-50-32x4d"
 
 Work = Callable[[], object]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one kind of work. A ratio is the grouped network's time per multiply-add to the other's."""
+    """What was measured of one kind of work. A ratio is the network's time per multiply-add to the other's."""
 
     work: str
-    plain_ms: float
-    grouped_ms: float
+    other_ms: float
+    own_ms: float
     ratio: float
     processor_ratio: float
 
 
 def main(
+    name: Annotated[str, typer.Argument(help="Network of the registry.")] = "resnext-50-32x4d",
+    against: Annotated[str, typer.Option(help="Network to compare it with.")] = "resnet-50",
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 8,
-    size: Annotated[int, typer.Option(min=32, help="Height and width of the images.")] = 224,
     runs: Annotated[int, typer.Option(min=1, help="Timed runs of each network and kind of work.")] = 10,
     json: Annotated[Path | None, typer.Option(help="File to write the figures to as well.")] = None,
 ) -> None:
     """Compares training steps and inference of both networks, on the TensorFlow backend."""
     about = machine()
-    images = np.random.default_rng(0).normal(size=(batch, size, size, 3)).astype(np.float32)
-    plain, grouped = (prepare(create_model(name), images) for name in (PLAIN, GROUPED))
-    macs = model_card(GROUPED).cost.macs / model_card(PLAIN).cost.macs
+    other, own = (prepare(network, batch) for network in (against, name))
+    macs = model_card(name).cost.macs / model_card(against).cost.macs
     rows = []
-    for work in plain:
-        (plain_s, plain_cpu), (grouped_s, grouped_cpu) = interleaved([plain[work], grouped[work]], runs)
-        ratios = grouped_s / plain_s / macs, grouped_cpu / plain_cpu / macs
-        rows.append(Row(work, 1000 * plain_s, 1000 * grouped_s, *ratios))
+    for work in other:
+        (other_s, other_cpu), (own_s, own_cpu) = interleaved([other[work], own[work]], runs)
+        ratios = own_s / other_s / macs, own_cpu / other_cpu / macs
+        rows.append(Row(work, 1000 * other_s, 1000 * own_s, *ratios))
     print(f"{about['cpu']}, {about['cores']} cores, load before: {about['load_before']}")
     show(
-        f"{GROUPED} against {PLAIN} per multiply-add, {batch} images of {size} pixels",
-        ("", "plain ms", "grouped ms", "ratio", "by processor"),
+        f"{name} against {against} per multiply-add, {batch} images",
+        ("", f"{against} ms", f"{name} ms", "ratio", "by processor"),
         (
-            (row.work, f"{row.plain_ms:.0f}", f"{row.grouped_ms:.0f}", f"{row.ratio:.2f}", f"{row.processor_ratio:.2f}")
+            (row.work, f"{row.other_ms:.0f}", f"{row.own_ms:.0f}", f"{row.ratio:.2f}", f"{row.processor_ratio:.2f}")
             for row in rows
         ),
     )
-    write_json(json, {"batch": batch, "size": size, "runs": runs, **about, "rows": [asdict(row) for row in rows]})
+    figures = {"network": name, "against": against, "batch": batch, "runs": runs}
+    write_json(json, {**figures, **about, "rows": [asdict(row) for row in rows]})
 
 
-def prepare(model: keras.Model, images: NDArray[np.float32]) -> dict[str, Work]:
+def prepare(name: str, batch: int) -> dict[str, Work]:
     """Every kind of work by name, on the same images, traced and run once."""
+    model = create_model(name)
     model.compile("sgd", "sparse_categorical_crossentropy")
-    pixels, labels = tf.constant(images), tf.constant(np.arange(len(images)))
+    images = np.random.default_rng(0).normal(size=(batch, *model.input_shape[1:])).astype(np.float32)
+    pixels, labels = tf.constant(images), tf.constant(np.arange(batch) % model.output_shape[-1])
     infer = tf.function(lambda: model(pixels, training=False))
     work: dict[str, Work] = {
         "training step": lambda: model.train_on_batch(pixels, labels),
