@@ -15,6 +15,7 @@ from .models.densenet import (
     DenseNetBC250_24,
 )
 from .models.efficientnet import (
+    EfficientNet,
     EfficientNetB0,
     EfficientNetB1,
     EfficientNetB2,
@@ -85,6 +86,7 @@ __all__ = [
     "DenseNetBC100_12",
     "DenseNetBC190_40",
     "DenseNetBC250_24",
+    "EfficientNet",
     "EfficientNetB0",
     "EfficientNetB1",
     "EfficientNetB2",
