@@ -72,11 +72,17 @@ class Budget:
                 needs["ms"] = (latency, self.max_latency_ms)
             if _excess(needs) <= 1:
                 return one
-            told = " and ".join(f"{need:,.4g} {unit} of {bound:,.4g}" for unit, (need, bound) in needs.items() if bound)
+            told = " and ".join(
+                f"{_number(need)} {unit} of {_number(bound)}" for unit, (need, bound) in needs.items() if bound
+            )
             excesses.append((_excess(needs), f"{name(one)}, which takes {told}"))
         if not excesses:
             raise ValueError("there is nothing to choose from")
         raise ValueError(f"nothing fits the budget; the nearest is {min(excesses)[1]}")
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _excess(needs: dict[str, tuple[float, float | None]]) -> float:

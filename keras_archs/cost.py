@@ -310,66 +310,19 @@ def _none(*_: Any) -> int:
 
 _ELEMENTWISE: tuple[type, ...] = tuple(
     getattr(layers, name)
-    for name in [
-        "Activation",
-        "ELU",
-        "Identity",
-        "InputLayer",
-        "LeakyReLU",
-        "Masking",
-        "PReLU",
-        "ReLU",
-        "Softmax",
-        "BatchNormalization",
-        "GroupNormalization",
-        "LayerNormalization",
-        "Normalization",
-        "RMSNormalization",
-        "UnitNormalization",
-        "Rescaling",
-        "Resizing",
-        "CenterCrop",
-        "Add",
-        "Average",
-        "Concatenate",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "Subtract",
-        "AveragePooling1D",
-        "AveragePooling2D",
-        "AveragePooling3D",
-        "MaxPooling1D",
-        "MaxPooling2D",
-        "MaxPooling3D",
-        "GlobalAveragePooling1D",
-        "GlobalAveragePooling2D",
-        "GlobalAveragePooling3D",
-        "GlobalMaxPooling1D",
-        "GlobalMaxPooling2D",
-        "GlobalMaxPooling3D",
-        "Cropping1D",
-        "Cropping2D",
-        "Cropping3D",
-        "ZeroPadding1D",
-        "ZeroPadding2D",
-        "ZeroPadding3D",
-        "UpSampling1D",
-        "UpSampling2D",
-        "UpSampling3D",
-        "Flatten",
-        "Permute",
-        "RepeatVector",
-        "Reshape",
-        "ActivityRegularization",
-        "AlphaDropout",
-        "Dropout",
-        "GaussianDropout",
-        "GaussianNoise",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "SpatialDropout3D",
-    ]
+    for name in """
+        Activation ELU Identity InputLayer LeakyReLU Masking PReLU ReLU Softmax
+        BatchNormalization GroupNormalization LayerNormalization Normalization RMSNormalization UnitNormalization
+        Rescaling Resizing CenterCrop
+        Add Average Concatenate Maximum Minimum Multiply Subtract
+        AveragePooling1D AveragePooling2D AveragePooling3D MaxPooling1D MaxPooling2D MaxPooling3D
+        GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
+        GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
+        Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
+        UpSampling1D UpSampling2D UpSampling3D Flatten Permute RepeatVector Reshape
+        ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise
+        SpatialDropout1D SpatialDropout2D SpatialDropout3D
+    """.split()  # noqa: SIM905  # a list of strings would be a page
 )
 
 _RULES: tuple[tuple[tuple[type, ...], Callable[..., int]], ...] = (
