@@ -1,6 +1,9 @@
+from .budget import Budget, mobilenet_for_budget
 from .cost import profile
 from .export import export_model
+from .family import ShortTraining, member_for_budget, members, scale_family, search_coefficients
 from .labels import imagenet_labels
+from .latency import measure_latency
 from .models.densenet import (
     DenseNet40_12,
     DenseNet100_12,
@@ -70,11 +73,15 @@ from .models.stochastic_depth import (
     StochasticDepthResNet152,
 )
 from .models.wide_resnet import WideResNet50_2, WideResNet101_2
+from .plots import plot_comparison, plot_cost
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
+from .scaling import compound_scale
+from .separable import mobilenet_savings, separable_cost
 from .survival import set_survival_probabilities, survival_probabilities
 
 __all__ = [
+    "Budget",
     "DenseNet40_12",
     "DenseNet100_12",
     "DenseNet100_24",
@@ -129,19 +136,31 @@ __all__ = [
     "SEResNet50",
     "SEResNet101",
     "SEResNet152",
+    "ShortTraining",
     "StochasticDepthResNet50",
     "StochasticDepthResNet101",
     "StochasticDepthResNet152",
     "WideResNet50_2",
     "WideResNet101_2",
     "__version__",
+    "compound_scale",
     "create_model",
     "export_model",
     "imagenet_labels",
     "list_models",
     "load_image",
+    "measure_latency",
+    "member_for_budget",
+    "members",
+    "mobilenet_for_budget",
+    "mobilenet_savings",
     "model_card",
+    "plot_comparison",
+    "plot_cost",
     "profile",
+    "scale_family",
+    "search_coefficients",
+    "separable_cost",
     "set_survival_probabilities",
     "survival_probabilities",
 ]

@@ -80,6 +80,11 @@ def plot_comparison(
         for cost, top1, card in members:
             axis.annotate(card.name, (cost, top1), xytext=(5, -9), textcoords="offset points", fontsize=7)
     axis.set_xscale("log")
+    ticker = import_extra("matplotlib.ticker", "analysis")
+    axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:,.4g}")
+    axis.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axis.margins(x=0.15)
     axis.set_xlabel(cost_label)
     axis.set_ylabel("published top-1 accuracy, %")
     axis.grid(alpha=0.3)
