@@ -1,7 +1,9 @@
 from .budget import Budget, mobilenet_for_budget
 from .cost import profile
+from .explain import class_activation_map, feature_reuse, grad_cam, squeeze_excitations
 from .export import export_model
 from .family import ShortTraining, member_for_budget, members, scale_family, search_coefficients
+from .heatmap import overlay
 from .labels import imagenet_labels
 from .latency import measure_latency
 from .models.densenet import (
@@ -73,7 +75,7 @@ from .models.stochastic_depth import (
     StochasticDepthResNet152,
 )
 from .models.wide_resnet import WideResNet50_2, WideResNet101_2
-from .plots import plot_comparison, plot_cost
+from .plots import plot_comparison, plot_cost, plot_excitations, plot_feature_reuse
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
 from .scaling import compound_scale
@@ -143,9 +145,12 @@ __all__ = [
     "WideResNet50_2",
     "WideResNet101_2",
     "__version__",
+    "class_activation_map",
     "compound_scale",
     "create_model",
     "export_model",
+    "feature_reuse",
+    "grad_cam",
     "imagenet_labels",
     "list_models",
     "load_image",
@@ -155,13 +160,17 @@ __all__ = [
     "mobilenet_for_budget",
     "mobilenet_savings",
     "model_card",
+    "overlay",
     "plot_comparison",
     "plot_cost",
+    "plot_excitations",
+    "plot_feature_reuse",
     "profile",
     "scale_family",
     "search_coefficients",
     "separable_cost",
     "set_survival_probabilities",
+    "squeeze_excitations",
     "survival_probabilities",
 ]
 

@@ -1,7 +1,10 @@
-"""Pictures of costs; matplotlib comes with the extra ``analysis``."""
+"""Pictures of costs and of what networks have learnt; matplotlib comes with the extra ``analysis``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from keras_archs.cards import ModelCard
 from keras_archs.cost import Cost
@@ -92,6 +95,60 @@ def plot_comparison(
         axis.legend(markerscale=0.6)
     if missing := [card.name for card in cards if not card.top1]:
         figure.text(0.01, 0.01, f"no accuracy was published for {', '.join(missing)}", fontsize=7)
+    return figure
+
+
+def plot_excitations(excitations: Mapping[str, NDArray[np.float32]], labels: Sequence[str]) -> "Figure":
+    """Draw how squeeze-and-excitation weighs channels, by class and depth (Hu et al. 2017, figure 5).
+
+    Args:
+        excitations: What `keras_archs.explain.squeeze_excitations` returned, of one image per class, or of each
+            class's mean.
+        labels: What the rows are called.
+
+    Returns:
+        A matplotlib figure: a panel per block, a line per row.
+
+    Raises:
+        ModuleNotFoundError: Without matplotlib.
+    """
+    columns = min(4, len(excitations))
+    rows = -(-len(excitations) // columns)
+    figure = _figure(3 * columns, 2 * rows + 0.6)
+    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).flat
+    for panel, (block, gates) in zip(panels, excitations.items(), strict=False):
+        for label, gate in zip(labels, gates, strict=True):
+            panel.plot(gate, linewidth=0.6, label=label)
+        panel.set_title(block, fontsize=8)
+        panel.tick_params(labelsize=7)
+    for panel in panels:  # what is left over
+        panel.axis("off")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(labels))
+    figure.supxlabel("channel", fontsize=8)
+    figure.supylabel("gate", fontsize=8)
+    return figure
+
+
+def plot_feature_reuse(reuse: Mapping[str, NDArray[np.float32]]) -> "Figure":
+    """Draw what the layers of a DenseNet use of the ones before them (Huang et al. 2016, figure 5).
+
+    Args:
+        reuse: What `keras_archs.explain.feature_reuse` returned.
+
+    Returns:
+        A matplotlib figure: a heat map per dense block, each column divided by its largest value.
+
+    Raises:
+        ModuleNotFoundError: Without matplotlib.
+    """
+    figure = _figure(4 * len(reuse), 4)
+    panels = figure.subplots(1, len(reuse), squeeze=False)[0]
+    for panel, (block, matrix) in zip(panels, reuse.items(), strict=True):
+        picture = panel.imshow(matrix / np.nanmax(matrix, axis=0), cmap="viridis", vmin=0, vmax=1)
+        panel.set_title(block, fontsize=9)
+        panel.set_xlabel("layer that takes, less 1", fontsize=8)
+    panels[0].set_ylabel("layer that is taken; 0 is the input", fontsize=8)
+    figure.colorbar(picture, ax=list(panels), shrink=0.8)
     return figure
 
 
