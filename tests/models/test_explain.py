@@ -118,10 +118,8 @@ def test_excitations_are_the_gates_that_scale_the_channels() -> None:
         keras_archs.squeeze_excitations(keras_archs.ResNet18(), images)
 
 
-@pytest.mark.parametrize(
-    ("name", "unit", "layers_in_block"), [("40-12", "growth", 12), ("bc-100-12", "bottleneck", 16)]
-)
-def test_reuse_is_the_mean_weight_that_a_layer_puts_on_another(name: str, unit: str, layers_in_block: int) -> None:
+@pytest.mark.parametrize(("name", "unit", "depth"), [("40-12", "growth", 12), ("bc-100-12", "bottleneck", 16)])
+def test_reuse_is_the_mean_weight_that_a_layer_puts_on_another(name: str, unit: str, depth: int) -> None:
     model = keras_archs.create_model(f"densenet-{name}")
     convolution = model.get_layer(f"block2_layer3_{unit}_conv")
     kernel = np.zeros(convolution.kernel.shape, np.float32)
