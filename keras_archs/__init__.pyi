@@ -1,7 +1,12 @@
+from .budget import Budget, mobilenet_for_budget
 from .cost import profile
+from .explain import class_activation_map, feature_reuse, grad_cam, squeeze_excitations
 from .export import export_model
+from .family import ShortTraining, member_for_budget, members, scale_family, search_coefficients
 from .features import feature_extractor, feature_strides
+from .heatmap import overlay
 from .labels import imagenet_labels
+from .latency import measure_latency
 from .models.densenet import (
     DenseNet40_12,
     DenseNet100_12,
@@ -17,6 +22,7 @@ from .models.densenet import (
     SEDenseNet121,
 )
 from .models.efficientnet import (
+    EfficientNet,
     EfficientNetB0,
     EfficientNetB1,
     EfficientNetB2,
@@ -95,12 +101,16 @@ from .models.wide_resnet import (
     WideResNet50_2,
     WideResNet101_2,
 )
+from .plots import plot_comparison, plot_cost, plot_excitations, plot_feature_reuse
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card
+from .scaling import compound_scale
+from .separable import mobilenet_savings, separable_cost
 from .survival import set_survival_probabilities, survival_probabilities
 
 __all__ = [
     "BNInception",
+    "Budget",
     "DenseNet40_12",
     "DenseNet100_12",
     "DenseNet100_24",
@@ -112,6 +122,7 @@ __all__ = [
     "DenseNetBC100_12",
     "DenseNetBC190_40",
     "DenseNetBC250_24",
+    "EfficientNet",
     "EfficientNetB0",
     "EfficientNetB1",
     "EfficientNetB2",
@@ -165,6 +176,7 @@ __all__ = [
     "SEResNet50",
     "SEResNet101",
     "SEResNet152",
+    "ShortTraining",
     "StochasticDepthResNet50",
     "StochasticDepthResNet101",
     "StochasticDepthResNet110",
@@ -180,16 +192,34 @@ __all__ = [
     "WideResNet50_2",
     "WideResNet101_2",
     "__version__",
+    "class_activation_map",
+    "compound_scale",
     "create_model",
     "export_model",
     "feature_extractor",
+    "feature_reuse",
     "feature_strides",
+    "grad_cam",
     "imagenet_labels",
     "list_models",
     "load_image",
+    "measure_latency",
+    "member_for_budget",
+    "members",
+    "mobilenet_for_budget",
+    "mobilenet_savings",
     "model_card",
+    "overlay",
+    "plot_comparison",
+    "plot_cost",
+    "plot_excitations",
+    "plot_feature_reuse",
     "profile",
+    "scale_family",
+    "search_coefficients",
+    "separable_cost",
     "set_survival_probabilities",
+    "squeeze_excitations",
     "survival_probabilities",
 ]
 

@@ -57,6 +57,45 @@ EFFICIENTNET_V2 = {
 }
 
 
+@dataclass(frozen=True)
+class Factors:
+    """What a network is multiplied by: a builder's ``depth``, ``width`` and ``resolution``."""
+
+    depth: float
+    width: float
+    resolution: float
+
+
+def compound_scale(alpha: float, beta: float, gamma: float, phi: float) -> Factors:
+    """Grow depth, width and resolution together (section 3.3, equation 3).
+
+    A convolution's multiply-adds are proportional to depth, to width squared and to resolution squared. With
+    alpha * beta^2 * gamma^2 = 2 they are therefore 2^phi as many; see `growth`.
+
+    Args:
+        alpha: Factor on the depth for phi = 1; at least 1.
+        beta: Factor on the width for phi = 1; at least 1.
+        gamma: Factor on the resolution for phi = 1; at least 1.
+        phi: How much there is to compute with; at least 0, and 0 is the baseline.
+
+    Returns:
+        The factors: alpha^phi, beta^phi, gamma^phi.
+
+    Raises:
+        ValueError: For coefficients below 1 or a phi below 0.
+    """
+    if bad := {name: n for name, n in {"alpha": alpha, "beta": beta, "gamma": gamma}.items() if not n >= 1}:
+        raise ValueError(f"alpha, beta and gamma must be at least 1; got {bad}")
+    if not phi >= 0:
+        raise ValueError(f"phi must be at least 0; got {phi}")
+    return Factors(alpha**phi, beta**phi, gamma**phi)
+
+
+def growth(alpha: float, beta: float, gamma: float) -> float:
+    """Return the factor on the multiply-adds for each step of phi, were nothing rounded: alpha * beta^2 * gamma^2."""
+    return alpha * beta**2 * gamma**2
+
+
 def round_filters(filters: int, width: float, divisor: int = 8, keep: float = 0.9) -> int:
     """Scale a number of channels and round it to a multiple of ``divisor``.
 

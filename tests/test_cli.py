@@ -90,18 +90,79 @@ def test_info_says_how_to_build_the_network(capsys: Captured) -> None:
     assert json.loads(capsys.readouterr().out)["arguments"] == {"minimalistic": True}
 
 
-def test_info_shows_the_cost_of_every_layer(capsys: Captured) -> None:
-    assert run(["info", "efficientnet-lite0", "--layers", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert sum(layer["macs"] for layer in document["layers"]) == document["macs"]
-    assert run(["info", "efficientnet-lite0", "--layers"]) == 0
-    *_, last = capsys.readouterr().out.splitlines()
-    assert last.split()[-2:] == ["1,281,000", "1,280,000"]
-
-
-@pytest.mark.parametrize("name", ["info", "export"])
+@pytest.mark.parametrize("name", ["info", "export", "profile", "compare"])
 def test_a_typo_in_a_name_brings_suggestions(capsys: Captured, name: str) -> None:
     assert "efficientnet-lite0" in failure(capsys, [name, "eficientnet-lite0"])
+
+
+# profile, compare and scale
+
+
+def test_profile_shows_what_each_stage_costs(capsys: Captured) -> None:
+    assert run(["profile", "mobilenet-0.25-128"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["64x64", "32x32", "16x16", "8x8", "4x4", "head", "all"]
+    assert lines[-1].split()[2:4] == ["475,544", "13,570,048"]
+
+
+def test_profile_shows_every_layer(capsys: Captured) -> None:
+    assert run(["profile", "efficientnet-lite0", "--layers"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.split()[:6] == ["predictions", "Dense", "head", "1000", "1,281,000", "1,280,000"]
+    assert run(["profile", "efficientnet-lite0", "--layers", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert sum(layer["macs"] for layer in document["layers"]) == document["macs"] == 385_187_552
+
+
+def test_profile_of_another_size(capsys: Captured) -> None:
+    assert run(["profile", "mobilenet-0.25-128", "--size", "224", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["macs"] == 41_030_272
+    assert "at least 32" in failure(capsys, ["profile", "mobilenet-0.25-128", "--size", "16"])
+
+
+def test_compare_draws_accuracy_against_cost(capsys: Captured, tmp_path: Path) -> None:
+    names = ["efficientnet-b0", "resnet-50", "stochastic-depth-resnet-50"]
+    assert run(["compare", *names, "--plot", str(tmp_path / "picture.PNG")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["efficientnet-b0", "224x224", "5,330,564", "385,814,752", "77.1"],
+        ["resnet-50", "224x224", "25,610,152", "4,089,184,256", "76.13"],
+        ["stochastic-depth-resnet-50", "224x224", "25,610,152", "4,089,184,256"],
+    ]
+    with Image.open(tmp_path / "picture.PNG") as picture:
+        assert picture.format == "PNG"
+        assert len(picture.convert("RGB").getcolors(2**24) or []) > 50
+    assert ".png, .svg, .pdf; got 'picture.jpg'" in failure(capsys, ["compare", *names, "--plot", "picture.jpg"])
+    assert "no accuracy was published" in failure(capsys, ["compare", names[-1], "--plot", str(tmp_path / "a.svg")])
+    assert not (tmp_path / "a.svg").exists()
+
+
+def test_compare_measures_time(capsys: Captured) -> None:
+    assert run(["compare", "mobilenet-0.25-128", "--latency", "openvino", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["ms"] > 0
+    assert "openvino, tensorflow, keras; got 'abacus'" in failure(
+        capsys, ["compare", "resnet-18", "--latency", "abacus"]
+    )
+
+
+def test_scale_shows_what_rounding_makes_of_powers_of_two(capsys: Captured) -> None:
+    assert run(["scale", "efficientnet-b0", "--phi", "0..1", "--json"]) == 0
+    baseline, one = json.loads(capsys.readouterr().out)
+    assert (baseline["macs"], baseline["growth"], baseline["ratio"]) == (385_814_752, 1, 1)
+    assert (one["input"], one["growth"], one["2^phi"]) == ("258x258", 2.573, 2)
+    assert run(["scale", "--phi", "0,0.5,1", "--max-macs", "8e8"]) == 0
+    _, only = capsys.readouterr().out.splitlines()
+    assert only.split()[0] == "0.5"
+
+
+def test_scale_refuses_what_it_cannot_do(capsys: Captured) -> None:
+    assert "scale takes efficientnet-b0; got 'resnet-50'" in failure(capsys, ["scale", "resnet-50"])
+    assert "0..7 or numbers such as 0,0.5,1; got 'many'" in failure(capsys, ["scale", "--phi", "many"])
+    assert "phi must be at least 0" in failure(capsys, ["scale", "--phi=-1"])
+    assert "the nearest is phi=0, which takes 385,814,752" in failure(
+        capsys, ["scale", "--phi", "0", "--max-macs", "1e6"]
+    )
 
 
 # export

@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
-from keras_archs.cli import classify, export, models, serve
+from keras_archs.cli import analysis, classify, export, models, serve
 
 app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False)
 app.command("list")(models.list_)
 app.command("info")(models.info)
+app.command("profile")(analysis.profile)
+app.command("compare")(analysis.compare)
+app.command("scale")(analysis.scale)
 app.command("export")(export.export)
 app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)

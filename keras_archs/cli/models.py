@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keras_archs.cli.output import JsonOption, working, write_json, write_table
-from keras_archs.cli.startup import import_keras
-from keras_archs.registry import create_model, list_models, model_card
+from keras_archs.cli.output import JsonOption, write_json, write_table
+from keras_archs.registry import list_models, model_card
 
 if TYPE_CHECKING:
     from keras_archs.cards import ModelCard
-    from keras_archs.cost import LayerCost
 
 
 def list_(
@@ -49,43 +47,14 @@ def list_(
 def info(
     name: Annotated[str, typer.Argument(help="A model's name; `keras-archs list` prints them.")],
     as_json: JsonOption = False,
-    layers: Annotated[bool, typer.Option("--layers", help="Show the cost of every layer, too.")] = False,
 ) -> None:
     """Show a model's card: paper, input, preprocessing, cost and weights."""
     card = model_card(name)
-    costs = _layer_costs(name) if layers else ()
     if as_json:
-        document = _as_json(card)
-        if layers:
-            document["layers"] = [_layer_as_json(layer) for layer in costs]
-        write_json(document)
+        write_json(_as_json(card))
         return
     for title, text in _facts(card):
         typer.echo(f"{title:<15}{text}".rstrip())
-    if layers:
-        typer.echo()
-        write_table(
-            ["layer", "kind", "output", "parameters", "multiply-adds"],
-            [
-                [
-                    layer.name,
-                    layer.kind,
-                    _shape(layer.output_shape),
-                    f"{layer.parameters:,}",
-                    "unknown" if layer.macs is None else f"{layer.macs:,}",
-                ]
-                for layer in costs
-            ],
-            right=["output", "parameters", "multiply-adds"],
-        )
-
-
-def _layer_costs(name: str) -> tuple[LayerCost, ...]:
-    with working(f"Building {name}"):
-        import_keras()
-        from keras_archs.cost import profile
-
-        return profile(create_model(name)).layers
 
 
 def _facts(card: ModelCard) -> list[tuple[str, str]]:
@@ -122,16 +91,6 @@ def _as_json(card: ModelCard) -> dict[str, Any]:
     }
 
 
-def _layer_as_json(layer: LayerCost) -> dict[str, Any]:
-    return {
-        "name": layer.name,
-        "kind": layer.kind,
-        "output_shape": list(layer.output_shape),
-        "parameters": layer.parameters,
-        "macs": layer.macs,
-    }
-
-
 def _arguments(card: ModelCard) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in card.arguments.items())
 
@@ -147,8 +106,3 @@ def _millions(number: int) -> str:
 
 def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:.6g}" for value in values)
-
-
-def _shape(shape: tuple[int | None, ...]) -> str:
-    """Without the batch."""
-    return "x".join("?" if side is None else str(side) for side in shape[1:])

@@ -17,8 +17,8 @@ from typing import Annotated, Unpack
 import keras
 
 from keras_archs import blocks
-from keras_archs.blocks import classification_head, image_input, model_of, skip, squeeze_excite
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none
+from keras_archs.blocks import MIN_SIZE, classification_head, image_input, model_of, skip, squeeze_excite
+from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive, is_ratio_or_none
 from keras_archs.scaling import EFFICIENTNET, EFFICIENTNET_LITE, CompoundScaling, round_filters, round_repeats
 
 
@@ -222,6 +222,32 @@ def _b(variant: str, **options: Unpack[EfficientNetOptions]) -> keras.Model:
 
 def _lite(variant: str, **options: Unpack[EfficientNetOptions]) -> keras.Model:
     return efficientnet(scaled_lite(EFFICIENTNET_LITE[variant]), **options)
+
+
+class ScaledEfficientNetOptions(EfficientNetOptions, total=False):
+    """The arguments of EfficientNet at any scale."""
+
+    width: Annotated[float, Option(1.0, "Factor on the baseline's channels; positive.", is_positive)]
+    depth: Annotated[float, Option(1.0, "Factor on the baseline's blocks in each stage; positive.", is_positive)]
+    resolution: Annotated[
+        float,
+        Option(
+            1.0,
+            "Factor on the baseline's 224 pixels, for the default input; rounded, and at least 32 pixels.",
+            lambda resolution: is_positive(resolution) and round(BASELINE.size * resolution) >= MIN_SIZE,
+        ),
+    ]
+
+
+def _scaled(*, width: float, depth: float, resolution: float, **options: Unpack[EfficientNetOptions]) -> keras.Model:
+    scaling = CompoundScaling(width, depth, round(BASELINE.size * resolution), options["dropout_rate"])
+    return efficientnet(scaled(scaling), **options)
+
+
+@architecture(ScaledEfficientNetOptions)
+def EfficientNet(**options: Unpack[ScaledEfficientNetOptions]) -> keras.Model:
+    """EfficientNet at any scale: the searched baseline (Table 1), grown by any factors (section 3.3)."""
+    return _scaled(**options)
 
 
 @architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET["b0"].dropout)

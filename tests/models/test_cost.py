@@ -1,11 +1,13 @@
 """Costs come from the graph, and what is not known is not counted as nothing."""
 
 import csv
+import math
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from matplotlib.patches import Rectangle
 
 import keras_archs
 from keras_archs.cost import COSTS, profile
@@ -83,11 +85,84 @@ def test_another_size_and_frozen_layers() -> None:
     assert (frozen.trainable, frozen.parameters) == (0, 5_330_564)
 
 
-def test_keras_applications() -> None:
-    result = profile(keras.applications.EfficientNetB0(weights=None))
-    assert result.macs == 385_814_752
-    assert (result.trainable, result.non_trainable) == (5_288_548, 42_023)
-    assert profile(keras.applications.MobileNet(weights=None)).macs == 568_740_352
+def counted_by_hand(model: keras.Model) -> int:
+    """The multiply-adds from the shapes of each layer's kernel and output, without `keras_archs.cost`."""
+    macs = 0
+    for layer in model._flatten_layers(include_self=False):
+        match type(layer).__name__:
+            case "Conv2D":
+                macs += math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
+            case "DepthwiseConv2D":
+                macs += math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
+            case "Dense":
+                macs += math.prod(layer.kernel.shape)
+    return macs
+
+
+@pytest.mark.parametrize("name", ["MobileNet", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ResNet50V2"])
+def test_networks_of_keras_applications(name: str) -> None:
+    with keras.StatelessScope(initialize_variables=False):
+        model = getattr(keras.applications, name)(weights=None, input_shape=(224, 224, 3))
+    result = profile(model)
+    assert result.macs == counted_by_hand(model)
+    assert result.parameters == model.count_params()
+
+
+def test_products_without_weights_are_not_counted_as_nothing() -> None:
+    """A layer of one's own may do anything; matrix products are operations without weights."""
+
+    class Mine(layers.Layer):
+        def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+            return inputs @ inputs
+
+    assert one_layer(Mine(), (4, 4)) is None
+    inputs = keras.Input((4, 4))
+    result = profile(keras.Model(inputs, keras.ops.relu(keras.ops.matmul(inputs, inputs)) + 1.0))
+    assert [(layer.kind, layer.macs) for layer in result.layers if layer.macs != 0] == [("Matmul", None)]
+    assert [layer.kind for layer in result.unknown] == ["Matmul"]
+    assert "unknown: matmul (Matmul)" in str(result).splitlines()[-1]
+
+
+def test_stages_are_the_sizes_of_the_feature_maps() -> None:
+    result = profile(keras_archs.SEResNet18(input_shape=(64, 96, 3)))
+    assert [stage.stage for stage in result.stages] == ["32x48", "16x24", "8x12", "4x6", "2x3", "head"]
+    for quantity in ("macs", "parameters", "activations", "bytes_moved"):
+        assert sum(getattr(stage, quantity) for stage in result.stages) == getattr(result, quantity)
+    assert sum(stage.layers for stage in result.stages) == len(result.layers)
+
+
+def test_activations_and_memory_traffic() -> None:
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 1, use_bias=False, name="one")(inputs)
+    two = layers.Conv2D(4, 1, use_bias=False, name="two")(inputs)
+    result = profile(keras.Model(inputs, layers.Add(name="sum")([x, two])))
+    cost = {layer.name: layer for layer in result.layers}
+    assert cost["one"].activations == 8 * 8 * 4
+    assert cost["one"].bytes_moved == 4 * (64 * 3 + 12 + 64 * 4)
+    assert cost["sum"].bytes_moved == 4 * (3 * 64 * 4)  # two are read, one is written
+
+
+def test_as_a_dataframe() -> None:
+    result = profile(keras.Sequential([keras.Input((4, 6)), layers.Dense(3), layers.LSTM(2)]))
+    table = result.to_dataframe()
+    assert list(table["name"]) == [layer.name for layer in result.layers]
+    assert table["macs"].isna().tolist() == [False, True]
+    assert table["macs"].sum() == 72
+
+
+def test_as_a_table() -> None:
+    lines = str(profile(keras_archs.MobileNet(alpha=0.25, rho=128 / 224))).splitlines()
+    assert lines[0].split() == ["stage", "layers", "parameters", "macs", "activations", "bytes", "moved"]
+    assert lines[-1].split()[:4] == ["all", "84", "475,544", "13,570,048"]
+
+
+def test_a_picture_shows_every_stage() -> None:
+    figure = keras_archs.plot_cost(profile(keras_archs.MobileNet(alpha=0.25, rho=128 / 224)), "title")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
+        "64x64", "32x32", "16x16", "8x8", "4x4", "head"
+    ]  # fmt: skip
+    widths = [round(bar.get_width(), 2) for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
+    assert widths == [1.7, 2.02, 1.79, 6.17, 1.63, 0.26]
 
 
 def test_the_model_is_left_as_it_was() -> None:
