@@ -10,6 +10,9 @@ from keras_archs.cards import ModelCard
 from keras_archs.cost import Cost
 from keras_archs.extras import import_extra
 
+_NAMED = 20
+"""More names than these would hide each other."""
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -61,7 +64,7 @@ def plot_comparison(
         cost_label: What the costs are.
 
     Returns:
-        A matplotlib figure; the area of a dot is proportional to the number of parameters.
+        A matplotlib figure; the area of a dot is proportional to the number of parameters. Many dots have no names.
 
     Raises:
         ValueError: If no network has a published accuracy.
@@ -74,19 +77,22 @@ def plot_comparison(
     figure = _figure(8, 5.5)
     axis: Axes = figure.subplots()
     families = list(dict.fromkeys(card.family for card, *_ in points))
-    for family in families:
+    palette = import_extra("matplotlib", "analysis").colormaps["tab20"]
+    for number, family in enumerate(families):
         members = sorted((cost, top1, card) for card, cost, top1 in points if card.family == family)
         xs, ys = [cost for cost, *_ in members], [top1 for _, top1, _ in members]
-        (line,) = axis.plot(xs, ys, alpha=0.4)
+        colour = palette(number * 2 % 20 + number // 10)  # first the ten dark ones
+        axis.plot(xs, ys, alpha=0.4, color=colour)
         areas = [4 * card.cost.parameters / 1e6 for *_, card in members]
-        axis.scatter(xs, ys, s=areas, color=line.get_color(), label=family, alpha=0.8)
-        for cost, top1, card in members:
+        axis.scatter(xs, ys, s=areas, color=[colour], label=family, alpha=0.8)
+        for cost, top1, card in members if len(points) <= _NAMED else ():
             axis.annotate(card.name, (cost, top1), xytext=(5, -9), textcoords="offset points", fontsize=7)
     axis.set_xscale("log")
     ticker = import_extra("matplotlib.ticker", "analysis")
     axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-    axis.xaxis.set_major_formatter("{x:,.4g}")
+    axis.xaxis.set_major_formatter(lambda cost, _: f"{cost:,.0f}" if cost >= 1 else f"{cost:g}")
     axis.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axis.tick_params(labelsize=8)
     axis.margins(x=0.15)
     axis.set_xlabel(cost_label)
     axis.set_ylabel("published top-1 accuracy, %")
