@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_archs import artifact
+from keras_archs.models_config import CONFIG, VersionPolicy, served_versions
 from serving.errors import LabelNotFoundError, VersionNotFoundError
-from serving.repository import CONFIG, ModelEntry, ModelSpec, RepositoryError, VersionPolicy, scan, served_versions
+from serving.repository import ModelEntry, ModelSpec, RepositoryError, scan
 
 on_disk_versions = st.sets(st.integers(1, artifact.MAX_VERSION)).map(lambda found: tuple(sorted(found)))
 

@@ -1,0 +1,169 @@
+"""`models.config`: which models a repository serves, in which versions, and under which labels.
+
+The file is TensorFlow Serving's own ModelServerConfig in text format, which it polls; the gateway obeys the same one.
+Writing replaces it atomically, so neither ever reads half of it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from google.protobuf import text_format
+
+# these schema modules, unlike tensorflow_serving.apis, do not import TensorFlow
+from tensorflow_serving.config.file_system_storage_path_source_pb2 import FileSystemStoragePathSourceConfig
+from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
+
+CONFIG = "models.config"
+VersionPolicy: TypeAlias = FileSystemStoragePathSourceConfig.ServableVersionPolicy
+
+_LABEL = re.compile(r"[A-Za-z0-9_]{1,128}")
+_HEADER = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
+
+
+class ConfigError(ValueError):
+    """`models.config` cannot be read, or cannot hold what was asked of it."""
+
+
+def read(repository: Path) -> ModelServerConfig | None:
+    """The configuration; None if the repository has none.
+
+    Raises:
+        ConfigError: The file is not a ModelServerConfig in text format.
+    """
+    text = _text(repository)
+    return None if text is None else _parse(text)
+
+
+def entries(config: ModelServerConfig) -> dict[str, ModelConfig]:
+    """The models that a configuration names."""
+    return {model.name: model for model in config.model_config_list.config}
+
+
+@contextmanager
+def edited(repository: Path) -> Iterator[ModelServerConfig]:
+    """Gives the configuration to change, and replaces the file if the body ends well. Others wait until it has.
+
+    What the body leaves alone stays as it is, and so do comments above the first entry; those further down are lost,
+    as the text format does not keep them.
+
+    Raises:
+        ConfigError: The file is not a ModelServerConfig in text format. It is then left alone.
+        OSError: It cannot be written.
+    """
+    folder = os.open(repository, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        text = _text(repository) or ""
+        config = _parse(text)
+        yield config
+        header = _HEADER.match(text)
+        _replace(repository / CONFIG, (header[0] if header else "") + text_format.MessageToString(config))
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def entry(config: ModelServerConfig, name: str, base_path: Path) -> ModelConfig:
+    """The entry of a model, added if the configuration does not name it yet.
+
+    Args:
+        config: The configuration.
+        name: The model's name.
+        base_path: Where TensorFlow Serving finds its versions, for a new entry.
+    """
+    known = entries(config)
+    if name in known:
+        return known[name]
+    return config.model_config_list.config.add(name=name, base_path=str(base_path), model_platform="tensorflow")
+
+
+def read_policy(text: str) -> VersionPolicy:
+    """A version policy from words: "all", "latest=2", "specific=1,4".
+
+    Raises:
+        ConfigError: It is none of these.
+    """
+    choice, _, numbers = text.partition("=")
+    policy = VersionPolicy()
+    if choice == "all" and not numbers:
+        policy.all.SetInParent()
+    elif choice == "latest" and _positive(numbers):
+        policy.latest.num_versions = int(numbers)
+    elif choice == "specific" and all(map(_positive, numbers.split(","))):
+        policy.specific.versions.extend(sorted({int(number) for number in numbers.split(",")}))
+    else:
+        raise ConfigError(f"a version policy is all, latest=N or specific=N,N,...; got {text!r}")
+    return policy
+
+
+def write_policy(policy: VersionPolicy) -> str:
+    """The inverse of `read_policy`; TensorFlow Serving's default is "latest=1"."""
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return "all"
+        case "specific":
+            return "specific=" + ",".join(map(str, policy.specific.versions))
+        case _:
+            return f"latest={policy.latest.num_versions or 1}"
+
+
+def served_versions(on_disk: tuple[int, ...], policy: VersionPolicy | None) -> tuple[int, ...]:
+    """The versions of `on_disk` (ascending) that `policy` selects; all of them without a policy."""
+    if policy is None:
+        return on_disk
+    match policy.WhichOneof("policy_choice"):
+        case "specific":
+            return tuple(version for version in on_disk if version in policy.specific.versions)
+        case "all":
+            return on_disk
+        case _:  # TensorFlow Serving's default is latest { num_versions: 1 }
+            return on_disk[-(policy.latest.num_versions or 1) :]
+
+
+def check_label(label: str) -> str:
+    """Returns `label` if TensorFlow Serving takes it; raises ConfigError if not."""
+    if not _LABEL.fullmatch(label):
+        raise ConfigError(f"a label is 1 to 128 letters, digits or '_'; got {label!r}")
+    return label
+
+
+def _positive(number: str) -> bool:
+    return number.isdecimal() and int(number) > 0
+
+
+def _text(repository: Path) -> str | None:
+    try:
+        return (repository / CONFIG).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{CONFIG} cannot be read: {error}") from error
+
+
+def _parse(text: str) -> ModelServerConfig:
+    try:
+        return text_format.Parse(text, ModelServerConfig())
+    except text_format.ParseError as error:
+        raise ConfigError(f"{CONFIG} cannot be read: {error}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)  # mkstemp's 0600 would lock out a server that runs as another user
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
