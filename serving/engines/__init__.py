@@ -53,8 +53,13 @@ class Model(Protocol):
     def card(self) -> ArtifactCard:
         """Its card: preprocessing, labels, provenance."""
 
-    async def predict(self, images: NDArray[np.uint8]) -> Prediction:
-        """Class probabilities of uint8 images [N, H, W, C]."""
+    async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
+        """Class probabilities of uint8 images [N, H, W, C].
+
+        Args:
+            images: For each image the model's input.
+            deadline: When the answer is worth nothing any more, in the event loop's time.
+        """
 
 
 class Engine(Protocol):
@@ -86,5 +91,5 @@ class Engine(Protocol):
 
         Raises:
             ModelNotFoundError, VersionNotFoundError, LabelNotFoundError: There is nothing that `spec` means.
-            ModelUnavailableError: There is, but it cannot be loaded at present.
+            ModelUnavailableError, BackendUnavailableError: There is, but it cannot answer at present.
         """

@@ -59,8 +59,8 @@ class EmbeddedModel:
     workers: WorkerPool
     size: int
 
-    async def predict(self, images: NDArray[np.uint8]) -> Prediction:
-        """Class probabilities of uint8 images [N, H, W, C]."""
+    async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
+        """Class probabilities of uint8 images [N, H, W, C]; who asks ends it at its deadline by cancelling."""
         step = self.session.max_batch
         batches = [images[start : start + step] for start in range(0, len(images), step)]
         timed = await self.workers.map(self.session.infer, batches)
