@@ -1,7 +1,7 @@
 """`models.config`: which models a repository serves, in which versions, and under which labels.
 
 The file is TensorFlow Serving's own ModelServerConfig in text format, which it polls; the gateway obeys the same one.
-Writing replaces it atomically, so neither ever reads half of it.
+Where there is none, all that is published is served. Writing replaces it atomically, so nobody ever reads half of it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from google.protobuf import text_format
 # these schema modules, unlike tensorflow_serving.apis, do not import TensorFlow
 from tensorflow_serving.config.file_system_storage_path_source_pb2 import FileSystemStoragePathSourceConfig
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
+
+from keras_archs import artifact
 
 CONFIG = "models.config"
 VersionPolicy: TypeAlias = FileSystemStoragePathSourceConfig.ServableVersionPolicy
@@ -48,11 +50,15 @@ def entries(config: ModelServerConfig) -> dict[str, ModelConfig]:
 
 
 @contextmanager
-def edited(repository: Path) -> Iterator[ModelServerConfig]:
+def edited(repository: Path, *, served_from: Path | None = None) -> Iterator[ModelServerConfig]:
     """Gives the configuration to change, and replaces the file if the body ends well. Others wait until it has.
 
-    What the body leaves alone stays as it is, and so do comments above the first entry; those further down are lost,
-    as the text format does not keep them.
+    A new file names every published model, so that what was served without one still is. What the body leaves alone
+    stays as it is, and so do comments above the first entry; the text format does not keep those further down.
+
+    Args:
+        repository: Its folder.
+        served_from: The repository's folder as TensorFlow Serving sees it, for a new file; None for `repository`.
 
     Raises:
         ConfigError: The file is not a ModelServerConfig in text format. It is then left alone.
@@ -61,28 +67,32 @@ def edited(repository: Path) -> Iterator[ModelServerConfig]:
     folder = os.open(repository, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        text = _text(repository) or ""
-        config = _parse(text)
+        text = _text(repository)
+        config = _parse(text or "")
+        if text is None:
+            for name in artifact.published_models(repository):
+                include(config, repository, name, served_from=served_from)
         yield config
-        header = _HEADER.match(text)
+        header = _HEADER.match(text or "")
         _replace(repository / CONFIG, (header[0] if header else "") + text_format.MessageToString(config))
         os.fsync(folder)
     finally:
         os.close(folder)
 
 
-def entry(config: ModelServerConfig, name: str, base_path: Path) -> ModelConfig:
-    """The entry of a model, added if the configuration does not name it yet.
-
-    Args:
-        config: The configuration.
-        name: The model's name.
-        base_path: Where TensorFlow Serving finds its versions, for a new entry.
-    """
+def include(config: ModelServerConfig, repository: Path, name: str, *, served_from: Path | None = None) -> ModelConfig:
+    """The entry of a model, added if there is none: with all versions, as it is served without a configuration."""
     known = entries(config)
     if name in known:
         return known[name]
-    return config.model_config_list.config.add(name=name, base_path=str(base_path), model_platform="tensorflow")
+    if served_from is None:
+        others = (Path(model.base_path).parent for model in known.values())
+        served_from = next(others, repository.resolve())
+    model = config.model_config_list.config.add(
+        name=name, base_path=str(served_from / name), model_platform="tensorflow"
+    )
+    model.model_version_policy.all.SetInParent()
+    return model
 
 
 def read_policy(text: str) -> VersionPolicy:

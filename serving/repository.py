@@ -1,7 +1,6 @@
-"""What is on disk, and which of it `models.config` has served.
+"""What is on disk, and which of it `models.config` has served: as with TensorFlow Serving, only what the file names.
 
-In the gateway's own process, a model that the file does not name is served all the same: any version may be asked for,
-the newest answers by default.
+Without that file every model is served: any version may be asked for, the newest answers by default.
 """
 
 from __future__ import annotations
@@ -80,13 +79,12 @@ def unknown_model(name: str, published: Collection[str]) -> ModelNotFoundError:
     return ModelNotFoundError(f"no model {name[:128]!r} is published here{hint}")
 
 
-def scan(repository: Path, *, as_tensorflow_serving: bool = False) -> dict[str, ModelEntry]:
+def scan(repository: Path, *, unconfigured: models_config.VersionPolicy | None = None) -> dict[str, ModelEntry]:
     """The models of the repository that have a version to serve, by name.
 
     Args:
         repository: The folder.
-        as_tensorflow_serving: Whether to leave out what TensorFlow Serving does: models that an existing
-            `models.config` does not name, and all but the newest version where it has no policy.
+        unconfigured: The policy for all models if there is no models.config; None for all versions.
 
     Raises:
         RepositoryError: There is no such folder, or its models.config cannot be read.
@@ -97,14 +95,13 @@ def scan(repository: Path, *, as_tensorflow_serving: bool = False) -> dict[str, 
         config = models_config.read(repository)
     except models_config.ConfigError as error:
         raise RepositoryError(str(error)) from error
-    named = models_config.entries(config) if config else {}
-    default = models_config.VersionPolicy() if as_tensorflow_serving else None
+    named = models_config.entries(config) if config is not None else None
     entries = {}
     for name, on_disk in artifact.published_models(repository).items():
-        model = named.get(name)
-        if model is None and config is not None and as_tensorflow_serving:
+        if named is not None and name not in named:
             continue
-        policy = model.model_version_policy if model else default
+        policy = named[name].model_version_policy if named is not None else unconfigured
+        labels = dict(named[name].version_labels) if named is not None else {}
         if versions := models_config.served_versions(tuple(on_disk), policy):
-            entries[name] = ModelEntry(name, versions, dict(model.version_labels) if model else {})
+            entries[name] = ModelEntry(name, versions, labels)
     return entries

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from keras_archs.cli import classify, export, models, serve
+from keras_archs.cli import classify, export, models, repo, serve
 
 app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False)
 app.command("list")(models.list_)
@@ -16,6 +16,7 @@ app.command("info")(models.info)
 app.command("export")(export.export)
 app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
+app.add_typer(repo.app, name="repo")
 
 
 def _print_version(wanted: bool) -> None:

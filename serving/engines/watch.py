@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from keras_archs.models_config import VersionPolicy
 from serving.repository import ModelEntry, RepositoryError, scan, unknown_model
 
 log = logging.getLogger(__name__)
@@ -17,17 +18,17 @@ log = logging.getLogger(__name__)
 class RepositoryWatch:
     """The models of a repository. An unreadable one is a problem, and what was there before stays."""
 
-    def __init__(self, repository: Path, *, poll_seconds: float, as_tensorflow_serving: bool = False) -> None:
+    def __init__(self, repository: Path, *, poll_seconds: float, unconfigured: VersionPolicy | None = None) -> None:
         """Prepares to watch; `start` begins.
 
         Args:
             repository: Its folder.
             poll_seconds: How often it is looked at.
-            as_tensorflow_serving: See `scan`.
+            unconfigured: See `scan`.
         """
         self.entries: Mapping[str, ModelEntry] = {}
         self.problem: str | None = "the repository has not been read yet"
-        self._scan = functools.partial(scan, repository, as_tensorflow_serving=as_tensorflow_serving)
+        self._scan = functools.partial(scan, repository, unconfigured=unconfigured)
         self._poll_seconds = poll_seconds
         self._task: asyncio.Task[None] | None = None
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from keras_archs import artifact
 from keras_archs.artifact import ArtifactCard, ArtifactError
+from keras_archs.models_config import VersionPolicy
 from serving.engines import Prediction, State, VersionStatus
 from serving.engines.tf_serving import messages
 from serving.engines.tf_serving.backend import Backend
@@ -67,7 +68,8 @@ class TfServingEngine:
             poll_seconds: How often repository and servers are looked at.
         """
         self._repository = repository
-        self._watch = RepositoryWatch(repository, poll_seconds=poll_seconds, as_tensorflow_serving=True)
+        # without models.config, servers are told a model's name on their command line, and serve its newest version
+        self._watch = RepositoryWatch(repository, poll_seconds=poll_seconds, unconfigured=VersionPolicy())
         self._pool = pool
         self._cards: dict[_Key, ArtifactCard] = {}  # of the versions that are ready
         self._unfit: dict[_Key, str] = {}  # why a version is not, although a server has loaded it
