@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,6 +50,25 @@ class Backend:
             assert self._process.stdout is not None
             self._process.stdout.close()
             self._process = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def pause(self) -> None:
+        """Makes it hang: it keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Ends a pause."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def answered(self) -> int:
+        """How many predictions it has made."""
+        return faults.count(self.target)
 
     def fail(self, **fields: object) -> None:
         """Orders faults; without arguments, none any more."""

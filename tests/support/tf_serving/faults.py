@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 import grpc
 
-METHOD = "/tests.Faults/Set"
+SET, COUNT = "/tests.Faults/Set", "/tests.Faults/Count"
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,23 @@ class Faults:
 def order(target: str, faults: Faults = Faults()) -> None:
     """Makes the server at `target` fail as `faults` says from now on; by default no more."""
     with grpc.insecure_channel(target) as channel:
-        channel.unary_unary(METHOD)(json.dumps(asdict(faults)).encode(), timeout=10, wait_for_ready=True)
+        channel.unary_unary(SET)(json.dumps(asdict(faults)).encode(), timeout=10, wait_for_ready=True)
+
+
+def count(target: str) -> int:
+    """How many Predict calls have arrived at the server at `target`."""
+    with grpc.insecure_channel(target) as channel:
+        return int(channel.unary_unary(COUNT)(b"", timeout=10, wait_for_ready=True))
 
 
 class FaultInjector:
-    """Holds the faults in force, and the Predict calls that have arrived."""
+    """Holds the faults in force, and counts the Predict calls that have arrived."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faults = Faults()
-        self._answered = 0
+        self._answered = 0  # with the fault in force
+        self._arrived = 0
 
     @property
     def faults(self) -> Faults:
@@ -58,6 +65,8 @@ class FaultInjector:
     def before_answer(self, context: grpc.ServicerContext) -> None:
         """Does to a call what has been ordered."""
         faults = self._faults
+        with self._lock:
+            self._arrived += 1
         if faults.die:
             os._exit(1)
         if faults.delay:
@@ -72,9 +81,14 @@ class FaultInjector:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The handler by which tests give their orders."""
-        service, method = METHOD.strip("/").split("/")
-        handlers = {method: grpc.unary_unary_rpc_method_handler(self._set)}
-        return grpc.method_handlers_generic_handler(service, handlers)
+        handlers = {
+            SET: grpc.unary_unary_rpc_method_handler(self._set),
+            COUNT: grpc.unary_unary_rpc_method_handler(lambda request, context: str(self._arrived).encode()),
+        }
+        service = SET.split("/")[1]
+        return grpc.method_handlers_generic_handler(
+            service, {name.split("/")[2]: handler for name, handler in handlers.items()}
+        )
 
     def _set(self, order: bytes, _: grpc.ServicerContext) -> bytes:
         with self._lock:
