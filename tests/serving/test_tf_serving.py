@@ -477,7 +477,7 @@ def test_servers_are_known_by_their_certificates_and_know_the_gateway(
     ("flags", "environment", "message"),
     [
         ((), {}, "engine tf-serving needs a backend"),
-        (("--backend", "tf-serving"), {}, "a backend is host:port; got 'tf-serving'"),
+        (("--backend", "tf-serving"), {}, "a backend is host:port, or [address]:port for IPv6; got 'tf-serving'"),
         (("--backend", "dns:///tf-serving:8500"), {}, "a backend is host:port"),
         (("--backend", "a:1"), {"BACKEND_KEY": "k"}, "come together"),
         (("--backend", "a:1"), {"BACKEND_CA": "nowhere.pem"}, "nowhere.pem: No such file"),

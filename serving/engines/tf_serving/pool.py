@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,10 @@ log = logging.getLogger(__name__)
 RESOLVE_SECONDS = 5.0
 RESOLVE_TIMEOUT = 2.0
 GRACE_SECONDS = 30.0  # for requests in flight on a server that its name no longer leads to
-ATTEMPTS = 4
+ATTEMPTS = 6
 FIRST_PAUSE = 0.05
+
+_TARGET = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class Target:
     @classmethod
     def parse(cls, text: str) -> Target:
         """Reads "host:port" or "[::1]:port"; ValueError if it is neither."""
-        parts = urlsplit(f"//{text}")
-        if parts.hostname is None or parts.port is None or text != parts.netloc:
-            raise ValueError(f"a backend is host:port; got {text!r}")
-        return cls(parts.hostname, parts.port)
+        found = _TARGET.fullmatch(text)
+        if found is None or not 1 <= int(found["port"]) <= 65535:
+            raise ValueError(f"a backend is host:port, or [address]:port for IPv6; got {text!r}")
+        return cls(found["address"] or found["name"], int(found["port"]))
 
     async def addresses(self) -> set[str]:
         """Its addresses now, as gRPC writes them; OSError if the name cannot be resolved."""
@@ -108,7 +110,7 @@ class BackendPool:
         """Probabilities [images, classes], of the next server that has the version.
 
         A request that was sent is not sent again, although it would change nothing: were it one that ends servers, it
-        would end them all. One that no server could be sent, or that was answered "not loaded", is tried again.
+        would end them all. One that could not be sent, because a connection is being made, is tried again.
 
         Args:
             request: For one version of a model.
@@ -123,8 +125,12 @@ class BackendPool:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
         for attempt in range(ATTEMPTS):
+            connecting = False
             for backend in self._in_turn():
-                if version not in backend.ready_versions(name) or backend.breaker.is_open or not backend.is_connected:
+                if version not in backend.ready_versions(name) or backend.breaker.is_open:
+                    continue
+                if not backend.is_connected:
+                    connecting = True
                     continue
                 try:
                     answer = await backend.predict(request, images=images, classes=classes, deadline=deadline)
@@ -132,7 +138,8 @@ class BackendPool:
                     continue
                 self._budget.earn()
                 return answer
-            if attempt + 1 == ATTEMPTS or loop.time() + pause > deadline or not self._budget.spend():
+            is_last = attempt + 1 == ATTEMPTS or loop.time() + pause > deadline
+            if not connecting or is_last or not self._budget.spend():
                 break
             await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311  (not for a secret)
             pause *= 2
