@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-# The references need Torch, and that an environment of its own: `make parity`.
-collect_ignore = [] if find_spec("timm") else ["parity"]
+# What needs an environment of its own: the references need Torch's (`make parity`), TensorFlow Serving's runtime is an
+# older TensorFlow (`make tf220`).
+collect_ignore = [*([] if find_spec("timm") else ["parity"]), *([] if "TF220_PYTHON" in os.environ else ["tf220"])]
 
 PHOTOGRAPHS = ("coffee", "chelsea", "camera")
 
