@@ -15,7 +15,7 @@ from keras_archs.artifact import ArtifactCard
 from keras_archs.labels import ClassScore, best_classes
 from keras_archs.preprocessing import ImageError, ImageTooLargeError, Preprocessing, load_image
 from serving import errors
-from serving.engines import Engine
+from serving.engines import Engine, VersionGoneError
 from serving.repository import ModelSpec
 from serving.workers import WorkerPool
 
@@ -82,7 +82,10 @@ class ClassificationService:
         with self._admitted():
             try:
                 async with asyncio.timeout_at(deadline):
-                    return await self._classify(images, spec, top_k, deadline)
+                    try:
+                        return await self._classify(images, spec, top_k, deadline)
+                    except VersionGoneError:  # so another answers by now, whose input may be another as well
+                        return await self._classify(images, spec, top_k, deadline)
             except TimeoutError:
                 raise errors.DeadlineExceededError(f"there was no answer within {seconds:g} s") from None
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.artifact import ArtifactCard
+from serving.errors import ModelUnavailableError
 from serving.repository import ModelSpec
 
 
@@ -42,8 +43,12 @@ class Prediction:
     inference: float
 
 
+class VersionGoneError(ModelUnavailableError):
+    """The version that was acquired is not loaded any more, most likely because a newer one is: acquire again."""
+
+
 class Model(Protocol):
-    """One version, ready to answer. It stays usable for as long as somebody holds it."""
+    """One version, ready to answer. In this process it stays usable for as long as somebody holds it."""
 
     @property
     def version(self) -> int:
@@ -59,6 +64,10 @@ class Model(Protocol):
         Args:
             images: For each image the model's input.
             deadline: When the answer is worth nothing any more, in the event loop's time.
+
+        Raises:
+            VersionGoneError: Of models in another process only.
+            ServingError: There is no answer.
         """
 
 

@@ -58,9 +58,13 @@ def ask(connection: http.client.HTTPConnection, image: bytes, path: str = "/clas
     return int(answer["version"])
 
 
+@pytest.mark.parametrize("policy", ["all", "latest=1"])
 def test_a_version_published_during_1000_requests_takes_over_without_a_failure(
-    tiny_gateway: Gateway, constant_classifier: Publish, tmp_path: Path, image: bytes
+    tiny_gateway: Gateway, constant_classifier: Publish, tmp_path: Path, image: bytes, policy: str
 ) -> None:
+    with models_config.edited(tmp_path / "models") as config:
+        entry = models_config.include(config, tmp_path / "models", "tiny")
+        entry.model_version_policy.CopyFrom(models_config.read_policy(policy))
     answers: Counter[int] = Counter()
     stop = time.monotonic() + 60
 

@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from keras_archs import models_config
-from serving.engines import State
+from serving.engines import State, VersionGoneError
 from serving.engines.tf_serving import TfServingEngine, messages
 from serving.engines.tf_serving.backend import Backend
 from serving.engines.tf_serving.breaker import CircuitBreaker, RetryBudget
@@ -237,6 +237,25 @@ def test_a_new_version_takes_over_when_every_server_has_it(repository: Path) -> 
 
     async def becomes(engine: TfServingEngine, version: int) -> bool:
         return await answering(engine) == version
+
+    asyncio.run(scenario())
+
+
+def test_the_old_version_answers_until_the_only_one_that_is_to_be_served_is_loaded(repository: Path) -> None:
+    with models_config.edited(repository) as config:
+        policy = models_config.read_policy("latest=1")
+        models_config.include(config, repository, "net").model_version_policy.CopyFrom(policy)
+
+    async def scenario() -> None:
+        server = ObedientServer({1: AVAILABLE, 2: LOADING})
+        async with started(repository, server, poll_seconds=60) as engine:
+            assert states(engine) == {2: State.LOADING}
+            assert await answering(engine) == 1
+            old = await engine.acquire(NET)
+            server.states = {2: AVAILABLE}  # swapped between two looks
+            with pytest.raises(VersionGoneError):
+                await old.predict(IMAGES, asyncio.get_running_loop().time() + 10)
+            assert await answering(engine) == 2
 
     asyncio.run(scenario())
 

@@ -5,6 +5,7 @@ python replay.py VERSION_DIR IMAGES.npy ANSWERS.npz
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +23,7 @@ for record in records:
     loaded.signatures[request.model_spec.signature_name](**inputs)
 
 pixels = tf.constant(np.load(images))
-outputs = {"replayed": np.array(len(records))}
+outputs: dict[str, Any] = {"replayed": len(records)}
 for signature in ("serving_default", "features"):
     for name, value in loaded.signatures[signature](images=pixels).items():
         outputs[name] = value.numpy()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from keras_archs import artifact
 from keras_archs.artifact import ArtifactCard, ArtifactError
 from keras_archs.models_config import VersionPolicy
-from serving.engines import Prediction, State, VersionStatus
+from serving.engines import Prediction, State, VersionGoneError, VersionStatus
 from serving.engines.tf_serving import messages
 from serving.engines.tf_serving.backend import Backend
 from serving.engines.tf_serving.pool import BackendPool
@@ -41,18 +41,22 @@ class RemoteModel:
     version: int
     card: ArtifactCard
     name: str
-    pool: BackendPool
+    engine: TfServingEngine
 
     async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
         """Class probabilities of uint8 images [N, H, W, C]."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        answer = await self.pool.predict(
-            messages.predict_request(self.name, self.version, images),
-            images=len(images),
-            classes=len(self.card.labels),
-            deadline=deadline,
-        )
+        try:
+            answer = await self.engine.pool.predict(
+                messages.predict_request(self.name, self.version, images),
+                images=len(images),
+                classes=len(self.card.labels),
+                deadline=deadline,
+            )
+        except VersionGoneError:
+            await self.engine.look_now()
+            raise
         return Prediction(answer, queue=0.0, inference=loop.time() - started)
 
 
@@ -70,10 +74,11 @@ class TfServingEngine:
         self._repository = repository
         # without models.config, servers are told a model's name on their command line, and serve its newest version
         self._watch = RepositoryWatch(repository, poll_seconds=poll_seconds, unconfigured=VersionPolicy())
-        self._pool = pool
+        self.pool = pool
         self._cards: dict[_Key, ArtifactCard] = {}  # of the versions that are ready
         self._unfit: dict[_Key, str] = {}  # why a version is not, although a server has loaded it
         self._current: dict[str, int] = {}  # the version that answers when none is asked for
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Reads the repository, asks the servers, and begins to watch both."""
@@ -82,13 +87,13 @@ class TfServingEngine:
     async def close(self) -> None:
         """Stops watching and closes the connections."""
         await self._watch.close()
-        await self._pool.close()
+        await self.pool.close()
 
     def problem(self) -> str | None:
         """Why nothing can be served at present; None if something can."""
         if self._watch.problem or not self._watch.entries:
             return self._watch.problem
-        if not any(backend.answers for backend in self._pool):
+        if not any(backend.answers for backend in self.pool):
             return "no inference server answers"
         return None if self._cards else "no inference server has loaded a model yet"
 
@@ -121,27 +126,32 @@ class TfServingEngine:
         version = self._answering(entry, spec)
         status = self._status(entry, version)
         if status.state != State.READY:
-            if not any(backend.answers for backend in self._pool):
+            if not any(backend.answers for backend in self.pool):
                 raise BackendUnavailableError("no inference server answers; try again")
             why = f"cannot be loaded: {status.error}" if status.error else "is not loaded yet; try again"
             raise ModelUnavailableError(f"version {version} of {spec.name} {why}")
         if spec.is_newest:
             self._current[spec.name] = version
-        return RemoteModel(version, self._cards[spec.name, version], spec.name, self._pool)
+        return RemoteModel(version, self._cards[spec.name, version], spec.name, self)
 
     def _answering(self, entry: ModelEntry, spec: ModelSpec) -> int:
         """What answers `spec` now: of the versions that are loaded, the newest that every server has, if there is one.
 
         So a version takes over when all servers are done loading it, and none is then asked for all the rest. It stays
-        the answer while a server has it: one that comes back with older versions first does not turn time back.
+        the answer while a server has it: one that comes back with older versions first does not turn time back. And
+        while nothing that the policy selects is loaded, what servers have kept until then goes on answering.
         """
         candidates = entry.candidates(spec)
+        if spec.is_newest:
+            kept = {version for name, version in self._cards if name == entry.name} - set(candidates)
+            candidates = (*candidates, *sorted(kept, reverse=True))
         ready = [version for version in candidates if (entry.name, version) in self._cards]
-        loaded = [found for backend in self._pool if (found := backend.ready_versions(entry.name))]
+        loaded = [found for backend in self.pool if (found := backend.ready_versions(entry.name))]
         everywhere = [version for version in ready if all(version in found for found in loaded)]
         newest = next(iter(everywhere or ready or candidates))
         current = self._current.get(entry.name, 0)
-        return max(newest, current) if spec.is_newest and current in ready else newest
+        stays = spec.is_newest and current in entry.versions and current in ready
+        return max(newest, current) if stays else newest
 
     def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
         labels = tuple(sorted(label for label, labelled in entry.labels.items() if labelled == version))
@@ -149,21 +159,26 @@ class TfServingEngine:
             return VersionStatus(version, State.READY, labels)
         if why := self._unfit.get((entry.name, version)):
             return VersionStatus(version, State.FAILED, labels, why)
-        states = [one.states[entry.name].get(version) for one in self._pool if entry.name in one.states]
+        states = [one.states[entry.name].get(version) for one in self.pool if entry.name in one.states]
         if states and all(state == State.FAILED for state in states):
             return VersionStatus(version, State.FAILED, labels, "the inference server cannot load it; its log says why")
         return VersionStatus(version, State.LOADING, labels)
 
+    async def look_now(self) -> None:
+        """Looks at the servers out of turn; whoever else wants to meanwhile looks along."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="look at servers")
+        await asyncio.shield(self._looking)
+
     async def _look(self) -> None:
         """Asks the servers for the states of all models, and makes sure of the versions that have become ready."""
-        await self._pool.refresh()
-        await asyncio.gather(*(backend.look(self.names()) for backend in self._pool))
+        await self.pool.refresh()
+        await asyncio.gather(*(backend.look(self.names()) for backend in self.pool))
         ready = {
             (name, version): backend
-            for backend in self._pool
-            for name, entry in self._watch.entries.items()
+            for backend in self.pool
+            for name in self.names()
             for version in backend.ready_versions(name)
-            if version in entry.versions
         }
         await asyncio.gather(*(self._admit(key, ready[key]) for key in ready.keys() - self._cards.keys()))
         for known in (self._cards, self._unfit):

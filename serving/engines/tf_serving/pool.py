@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.engines import VersionGoneError
 from serving.engines.tf_serving.backend import Backend, NotLoadedError
 from serving.engines.tf_serving.breaker import RetryBudget
 from serving.engines.tf_serving.protos import PredictRequest
-from serving.errors import BackendUnavailableError, ModelUnavailableError
+from serving.errors import BackendUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ class BackendPool:
             deadline: When the answer is worth nothing any more, in the event loop's time.
 
         Raises:
+            VersionGoneError: No server has the version.
             ServingError: There is no answer.
         """
         name, version = request.model_spec.name, request.model_spec.version.value
@@ -145,7 +147,7 @@ class BackendPool:
             pause *= 2
         if any(version in backend.ready_versions(name) for backend in self):
             raise BackendUnavailableError(f"no inference server can be reached that has version {version} of {name}")
-        raise ModelUnavailableError(f"version {version} of {name} is not loaded at present")
+        raise VersionGoneError(f"version {version} of {name} is not loaded any more; try again")
 
     def _in_turn(self) -> list[Backend]:
         backends = list(self)

@@ -2,8 +2,8 @@
 
 `tensorflow_serving.apis` needs a handful of message classes from the `tensorflow` package, and importing any of them
 imports all of that: 2.8 s and half a gigabyte. So a bare namespace with the package's path stands in for it while they
-are imported: 0.3 s and 15 MB. Only the files `*_pb2.py` of TensorFlow have to be installed, not its libraries. A
-TensorFlow that is imported later finds its message classes there already, and uses them.
+are imported. Of TensorFlow, only the files `*_pb2.py` have to be installed (below `core` and `compiler/xla/tsl`: 1 MB),
+not its libraries. A TensorFlow that is imported later finds its message classes there already, and uses them.
 """
 
 from __future__ import annotations
