@@ -117,7 +117,8 @@ class Backend:
         return self._channel.unary_unary(f"/tensorflow.serving.{name}", request.SerializeToString, response.FromString)
 
     async def close(self, grace: float | None = None) -> None:
-        """Closes the connection, after so many seconds if calls are in flight."""
+        """Closes the connection, after so many seconds if calls are in flight; it is asked nothing any more."""
+        self.answers, self.states = False, {}
         await self._channel.close(grace)
 
     @property
@@ -220,7 +221,7 @@ def _refusal(code: grpc.StatusCode, details: str) -> ServingError | None:
     match code:
         case grpc.StatusCode.DEADLINE_EXCEEDED:  # a client may want an answer in no time
             return DeadlineExceededError("the inference server did not answer in time")
-        case grpc.StatusCode.UNAVAILABLE if "queue" in details:
+        case grpc.StatusCode.UNAVAILABLE if "scheduling queue" in details:
             return OverloadedError("the inference server's queue is full; try again")
         case grpc.StatusCode.RESOURCE_EXHAUSTED if "larger than max" not in details:
             return OverloadedError("the inference server is out of resources; try again")

@@ -163,4 +163,5 @@ def _metrics(predictions: PredictionService) -> str:
     return "# TYPE :tensorflow:serving:request_count counter\n" + "".join(counts)
 
 
-main()
+if __name__ == "__main__":
+    main()
