@@ -6,7 +6,6 @@ Where there is none, all that is published is served. Writing replaces it atomic
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import tempfile
@@ -64,6 +63,8 @@ def edited(repository: Path, *, served_from: Path | None = None) -> Iterator[Mod
         ConfigError: The file is not a ModelServerConfig in text format. It is then left alone.
         OSError: It cannot be written.
     """
+    import fcntl  # Windows has none, where reading works all the same
+
     folder = os.open(repository, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

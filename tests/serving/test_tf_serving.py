@@ -328,7 +328,7 @@ def test_an_answer_of_another_shape_is_an_error_and_is_logged(stack: Stack) -> N
     assert "the answer's shape is (1, 2), of float32 [1, 3] expected" in stack.gateway.logged()
 
 
-def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(stack: Stack, channel: grpc.Channel) -> None:
+def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(stack: Stack) -> None:
     stack.backend.fail(code="INTERNAL")
     for _ in range(5):
         problem(stack.classify(), 500, "internal-error")
@@ -353,9 +353,7 @@ def test_a_server_that_dies_in_mid_call_or_refuses_is_503_and_comes_back_by_itse
     assert stack.gateway.client.get("/readyz").is_success
 
 
-def test_a_gateway_that_starts_first_is_alive_and_becomes_ready(
-    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gateway_that_starts_first_is_alive_and_becomes_ready(stack: Stack, tmp_path: Path) -> None:
     late = Backend(tmp_path / "late.log", *serving(stack.repository))
     late.start()  # for its port
     late.kill()
