@@ -385,7 +385,7 @@ def test_eight_clients_and_three_servers_of_which_one_is_killed(
     hosts = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
     servers = [Backend(tmp_path / f"{host}.log", *serving(stack.repository), host=host) for host in hosts]
     clients = 8
-    answers: list[tuple[float, float, int]] = []  # when begun, when ended, status
+    answers: list[tuple[float, int]] = []  # when begun, and the status
     stop = threading.Event()
 
     def client(gateway: Gateway) -> None:
@@ -393,7 +393,7 @@ def test_eight_clients_and_three_servers_of_which_one_is_killed(
             while not stop.is_set():
                 begun = time.monotonic()
                 status = http.post("/classify/tiny/versions/1", content=IMAGE).status_code
-                answers.append((begun, time.monotonic(), status))
+                answers.append((begun, status))
 
     try:
         with ThreadPoolExecutor(len(servers)) as pool:
@@ -410,9 +410,9 @@ def test_eight_clients_and_three_servers_of_which_one_is_killed(
             try:
                 eventually(lambda: len(answers), lambda count: count >= 300)
                 spread = [server.answered() for server in servers]
-                killed = time.monotonic()
                 servers[0].kill()
-                eventually(lambda: sum(begun > killed for begun, _, _ in answers), lambda count: count >= 300)
+                noticed = time.monotonic() + 1  # the gateways' kernel and event loop take a moment to tell them
+                eventually(lambda: sum(begun > noticed for begun, _ in answers), lambda count: count >= 300)
             finally:
                 stop.set()
             for one_client in running:
@@ -421,10 +421,10 @@ def test_eight_clients_and_three_servers_of_which_one_is_killed(
         for server in servers:
             server.kill()
     assert min(spread) > sum(spread) / 6, spread
-    failed = [answer for answer in answers if answer[2] != 200]
+    failed = [(begun, status) for begun, status in answers if status != 200]
     assert len(failed) <= clients
-    assert {status for _, _, status in failed} <= {503}
-    assert all(begun <= killed + 0.2 for begun, _, _ in failed)  # it takes a moment to be killed
+    assert {status for _, status in failed} <= {503}
+    assert all(begun < noticed for begun, _ in failed)
 
 
 def loaded(server: Backend) -> bool:
