@@ -6,11 +6,11 @@ MODELS ?= models
 MODEL ?= efficientnet-lite0
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: serve test parity backends lint format lock clean
+.PHONY: serve test parity backends tf220 lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 serve: .venv/serve ## publish $(MODEL) with ImageNet weights if it is not there yet, then serve it on $(HOST):$(PORT)
 	.venv/bin/keras-archs export $(MODEL) --weights imagenet --repository $(MODELS) --if-missing
@@ -26,6 +26,9 @@ backends: .venv-parity/ready ## compare networks on the JAX and Torch backends w
 	KERAS_BACKEND=jax .venv-parity/bin/python -m pytest tests/backends tests/models/test_layers.py
 	KERAS_BACKEND=torch .venv-parity/bin/python -m pytest tests/backends tests/models/test_layers.py
 
+tf220: .venv-tf220/ready .venv/dev ## load what is exported in TensorFlow 2.20, the runtime of TensorFlow Serving's newest image
+	TF220_PYTHON=$(CURDIR)/.venv-tf220/bin/python .venv/bin/python -m pytest tests/tf220
+
 lint: .venv/dev ## run ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -40,7 +43,7 @@ lock: .venv/dev ## resolve every dependency anew into constraints.txt
 	  --no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
 
 clean: ## remove the environment and caches; published models stay
-	rm -rf .venv .venv-parity .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-tf220 .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -63,4 +66,10 @@ clean: ## remove the environment and caches; published models stay
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --editable . jax==0.10.2 pytest pytest-timeout scikit-image
+	@touch $@
+
+# Without this package: a server does not have it either.
+.venv-tf220/ready: | .venv/bin/python
+	.venv/bin/python -m venv .venv-tf220
+	.venv-tf220/bin/python -m pip install --quiet --disable-pip-version-check tensorflow==2.20.0 tensorflow-serving-api==2.20.0
 	@touch $@

@@ -67,8 +67,7 @@ def in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 def load_gateway(port: int, pid: int, path: str, image: bytes, *, clients: int, seconds: float) -> Load:
     """JPEGs to the gateway, each client over a connection that it keeps."""
-    fields = f"Host: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}"
-    request = f"POST {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + image
+    request = http_request(path, image)
     gateway = psutil.Process(pid)
 
     def connect() -> Call:
@@ -117,6 +116,12 @@ def closed_loop(calls: Sequence[Call], seconds: float, cpu_seconds: Callable[[],
     for future in running:
         future.result()
     return Load(seconds, latencies, timings, cpu_seconds() - cpu_before)
+
+
+def http_request(path: str, image: bytes) -> bytes:
+    """A JPEG on its way to the gateway, byte by byte."""
+    fields = f"Host: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}"
+    return f"POST {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + image
 
 
 def exchange(connection: socket.socket, request: bytes) -> Timing:

@@ -1,4 +1,4 @@
-"""What both benchmarks start from: one picture, a published model, and the machine's name."""
+"""What the benchmarks start from: one picture, a published model, and the machine's name."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from keras_archs import artifact
+from keras_archs import artifact, models_config
 from keras_archs.artifact import ArtifactCard, Weights
 from keras_archs.labels import Label, imagenet_labels
 from keras_archs.origin import Origin, origin_of
@@ -55,6 +55,8 @@ def export_model(
     allow_untrained: bool = False,
 ) -> ExportedModel:
     """Publishes `model` as `<repository>/<name>/<version>`, whole or not at all.
+
+    A `models.config` that is there and does not name the model gets an entry for it, so that it is served.
 
     Signatures of the SavedModel, for N images:
         serving_default: `images` uint8 [N, H, W, C] -> `probabilities` float32 [N, classes]; H, W, C are the
@@ -89,6 +91,7 @@ def export_model(
             "Save the weights, and load them in a process started with KERAS_BACKEND=tensorflow"
         )
     artifact.check_name(name)
+    config = models_config.read(Path(repository))  # an unreadable one is better said before than after publishing
     origin = origin_of(model)
     classes = _classes(model)
     preprocessing = preprocessing or _registered_preprocessing(model, origin)
@@ -118,6 +121,9 @@ def export_model(
         published = _publish(incoming, model_dir, version)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
+    if config is not None:
+        with models_config.edited(Path(repository)) as config:
+            models_config.include(config, Path(repository), name)
     return ExportedModel(path=model_dir / str(published), name=name, version=published)
 
 

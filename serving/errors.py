@@ -99,6 +99,12 @@ class ModelUnavailableError(ServingError):
     status, slug, title, retry_after = 503, "model-unavailable", "The model is not available", 5
 
 
+class BackendUnavailableError(ServingError):
+    """The inference server is away, or went away while it computed the answer."""
+
+    status, slug, title, retry_after = 503, "backend-unavailable", "The inference server is not available", 2
+
+
 class DeadlineExceededError(ServingError):
     """The answer was not ready in time."""
 
@@ -118,5 +124,6 @@ CATALOGUE: tuple[type[ServingError], ...] = (
     InvalidParameterError,
     OverloadedError,
     ModelUnavailableError,
+    BackendUnavailableError,
     DeadlineExceededError,
 )

@@ -1,7 +1,6 @@
-"""What is on disk: models, versions and `models.config`; and which versions should be served, as pure functions.
+"""What is on disk, and which of it `models.config` has served: as with TensorFlow Serving, only what the file names.
 
-`models.config` is TensorFlow Serving's own text-format ModelServerConfig. A model that it does not name is served by
-the default policy: any version may be asked for, the newest answers by default.
+Without that file every model is served: any version may be asked for, the newest answers by default.
 """
 
 from __future__ import annotations
@@ -10,20 +9,10 @@ import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
 
-from google.protobuf import text_format
-
-# these schema modules, unlike tensorflow_serving.apis, do not import TensorFlow
-from tensorflow_serving.config import model_server_config_pb2
-from tensorflow_serving.config.file_system_storage_path_source_pb2 import FileSystemStoragePathSourceConfig
-
-from keras_archs import artifact
+from keras_archs import artifact, models_config
 from keras_archs.registry import list_models
 from serving.errors import LabelNotFoundError, ModelNotFoundError, VersionNotFoundError
-
-CONFIG = "models.config"
-VersionPolicy: TypeAlias = FileSystemStoragePathSourceConfig.ServableVersionPolicy
 
 
 class RepositoryError(ValueError):
@@ -90,48 +79,29 @@ def unknown_model(name: str, published: Collection[str]) -> ModelNotFoundError:
     return ModelNotFoundError(f"no model {name[:128]!r} is published here{hint}")
 
 
-def served_versions(on_disk: tuple[int, ...], policy: VersionPolicy | None) -> tuple[int, ...]:
-    """The versions of `on_disk` (ascending) that `policy` selects; all of them without a policy."""
-    if policy is None:
-        return on_disk
-    match policy.WhichOneof("policy_choice"):
-        case "specific":
-            return tuple(version for version in on_disk if version in policy.specific.versions)
-        case "all":
-            return on_disk
-        case _:  # TensorFlow Serving's default is latest { num_versions: 1 }
-            return on_disk[-(policy.latest.num_versions or 1) :]
-
-
-def read_config(repository: Path) -> dict[str, model_server_config_pb2.ModelConfig]:
-    """The models that `models.config` names; {} without that file.
-
-    Raises:
-        RepositoryError: The file is not a ModelServerConfig in text format.
-    """
-    try:
-        text = (repository / CONFIG).read_text(encoding="utf-8")
-        config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise RepositoryError(f"{CONFIG} cannot be read: {error}") from error
-    return {model.name: model for model in config.model_config_list.config}
-
-
-def scan(repository: Path) -> dict[str, ModelEntry]:
+def scan(repository: Path, *, unconfigured: models_config.VersionPolicy | None = None) -> dict[str, ModelEntry]:
     """The models of the repository that have a version to serve, by name.
+
+    Args:
+        repository: The folder.
+        unconfigured: The policy for all models if there is no models.config; None for all versions.
 
     Raises:
         RepositoryError: There is no such folder, or its models.config cannot be read.
     """
     if not repository.is_dir():
         raise RepositoryError("there is no model repository at the configured path")
-    config = read_config(repository)
+    try:
+        config = models_config.read(repository)
+    except models_config.ConfigError as error:
+        raise RepositoryError(str(error)) from error
+    named = models_config.entries(config) if config is not None else None
     entries = {}
     for name, on_disk in artifact.published_models(repository).items():
-        model = config.get(name)
-        versions = served_versions(tuple(on_disk), model.model_version_policy if model else None)
-        if versions:
-            entries[name] = ModelEntry(name, versions, dict(model.version_labels) if model else {})
+        if named is not None and name not in named:
+            continue
+        policy = named[name].model_version_policy if named is not None else unconfigured
+        labels = dict(named[name].version_labels) if named is not None else {}
+        if versions := models_config.served_versions(tuple(on_disk), policy):
+            entries[name] = ModelEntry(name, versions, labels)
     return entries

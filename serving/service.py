@@ -15,7 +15,7 @@ from keras_archs.artifact import ArtifactCard
 from keras_archs.labels import ClassScore, best_classes
 from keras_archs.preprocessing import ImageError, ImageTooLargeError, Preprocessing, load_image
 from serving import errors
-from serving.engines import Engine
+from serving.engines import Engine, VersionGoneError
 from serving.repository import ModelSpec
 from serving.workers import WorkerPool
 
@@ -63,23 +63,31 @@ class ClassificationService:
         self._pending = 0
         self._timeout = timeout
 
-    async def classify(self, images: Sequence[bytes], spec: ModelSpec, *, top_k: int | None = None) -> Classification:
+    async def classify(
+        self, images: Sequence[bytes], spec: ModelSpec, *, top_k: int | None = None, within: float | None = None
+    ) -> Classification:
         """Classifies encoded images.
 
         Args:
             images: At least one JPEG, PNG, WebP, BMP or GIF.
             spec: The model, and its version or label.
             top_k: How many classes to return per image, at most as many as the model has; None for 5, or all of fewer.
+            within: Seconds that the client will wait; None for as long as the service would, which is the most.
 
         Raises:
             ServingError: Of the kind that says why there is no answer.
         """
+        seconds = self._timeout if within is None else min(within, self._timeout)
+        deadline = asyncio.get_running_loop().time() + seconds
         with self._admitted():
             try:
-                async with asyncio.timeout(self._timeout):
-                    return await self._classify(images, spec, top_k)
+                async with asyncio.timeout_at(deadline):
+                    try:
+                        return await self._classify(images, spec, top_k, deadline)
+                    except VersionGoneError:  # so another answers by now, whose input may be another as well
+                        return await self._classify(images, spec, top_k, deadline)
             except TimeoutError:
-                raise errors.DeadlineExceededError(f"there was no answer within {self._timeout:g} s") from None
+                raise errors.DeadlineExceededError(f"there was no answer within {seconds:g} s") from None
 
     @contextmanager
     def _admitted(self) -> Iterator[None]:
@@ -91,7 +99,9 @@ class ClassificationService:
         finally:
             self._pending -= 1
 
-    async def _classify(self, images: Sequence[bytes], spec: ModelSpec, top_k: int | None) -> Classification:
+    async def _classify(
+        self, images: Sequence[bytes], spec: ModelSpec, top_k: int | None, deadline: float
+    ) -> Classification:
         model = await self.engine.acquire(spec)
         classes = len(model.card.labels)
         top_k = min(DEFAULT_TOP_K, classes) if top_k is None else top_k
@@ -99,7 +109,7 @@ class ClassificationService:
             raise errors.InvalidParameterError(f"top_k is from 1 to {classes}, the classes of {spec.name}; got {top_k}")
         decode = functools.partial(_decode, preprocessing=model.card.preprocessing, max_pixels=self._max_pixels)
         decoded = await self._decoders.map(decode, list(enumerate(images)))
-        prediction = await model.predict(np.stack(decoded.results))
+        prediction = await model.predict(np.stack(decoded.results), deadline)
         return Classification(
             card=model.card,
             version=model.version,

@@ -26,6 +26,15 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 for any free one.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
+    engine: Literal["embedded", "tf-serving"] = Field("embedded", description="What answers: this process, or another.")
+    backend: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="TensorFlow Serving's gRPC ports, host:port (comma-separated); a host may have many addresses."
+    )
+    backend_ca: Path | None = Field(None, description="PEM: who signed the backends' certificates. Turns TLS on.")
+    backend_certificate: Path | None = Field(None, description="PEM: the gateway's certificate, for mutual TLS.")
+    backend_key: Path | None = Field(None, description="PEM: its key.")
+    backend_message_mb: float = Field(64.0, gt=0, description="Largest answer of a backend, in MB.")
+
     runtime: Literal["openvino", "tensorflow"] = Field("openvino", description="What the embedded engine runs on.")
     precision: Literal["f32", "bf16", "auto"] = Field("f32", description="Arithmetic of the OpenVINO runtime.")
     streams: int = Field(CPUS, ge=1, description="Images that OpenVINO computes side by side.")
@@ -45,7 +54,7 @@ class Settings(BaseSettings):
     upload_timeout: float = Field(30.0, gt=0, description="Seconds until a body must have arrived.")
     shutdown_timeout: int = Field(20, ge=0, description="Seconds that requests in flight get at shutdown.")
 
-    @field_validator("preload", mode="before")
+    @field_validator("preload", "backend", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
@@ -58,6 +67,16 @@ class Settings(BaseSettings):
             close = difflib.get_close_matches(unknown[0], known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise ValueError(f"no setting is called {unknown[0]}{hint}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_complete_backend(self) -> Self:
+        if self.engine == "tf-serving" and not self.backend:
+            raise ValueError(f"engine tf-serving needs a backend: --backend host:port, or {PREFIX}BACKEND")
+        if (self.backend_certificate is None) != (self.backend_key is None):
+            raise ValueError("backend_certificate and backend_key come together")
+        if self.backend_certificate and not self.backend_ca:
+            raise ValueError("backend_certificate needs backend_ca, which turns TLS on")
         return self
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -14,8 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-# The references and the other backends need an environment of their own: `make parity`, `make backends`.
-collect_ignore = [] if find_spec("timm") else ["parity", "backends"]
+# What needs an environment of its own: the references and the other backends (`make parity`, `make backends`), and
+# TensorFlow Serving's runtime, which is an older TensorFlow (`make tf220`).
+collect_ignore = [
+    *([] if find_spec("timm") else ["parity", "backends"]),
+    *([] if "TF220_PYTHON" in os.environ else ["tf220"]),
+]
 
 PHOTOGRAPHS = ("coffee", "chelsea", "camera")
 

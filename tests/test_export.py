@@ -18,7 +18,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 import keras_archs
-from keras_archs import artifact
+from keras_archs import artifact, models_config
 from keras_archs.artifact import ArtifactError
 from keras_archs.preprocessing import Preprocessing, load_image
 
@@ -238,6 +238,26 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "small" / "8" / "something of somebody else").touch()
     assert export(tmp_path, model).version == 9
     assert sorted(path.name for path in (tmp_path / "small").iterdir()) == ["1", "7", "8", "9"]
+
+
+def test_a_models_config_that_is_there_gets_an_entry(tmp_path: Path) -> None:
+    export(tmp_path)
+    assert not (tmp_path / models_config.CONFIG).exists()
+    (tmp_path / models_config.CONFIG).write_text("model_config_list {")
+    with pytest.raises(ValueError, match=models_config.CONFIG):
+        export(tmp_path, name="other")
+    assert not (tmp_path / "other").exists()
+    (tmp_path / models_config.CONFIG).write_text(
+        "model_config_list { config { name: 'small' base_path: '/models/small' } }"
+    )
+    for name in ("small", "other"):
+        export(tmp_path, name=name)
+    config = models_config.read(tmp_path)
+    assert config is not None
+    assert [(one.name, one.base_path) for one in config.model_config_list.config] == [
+        ("small", "/models/small"),
+        ("other", "/models/other"),
+    ]
 
 
 def test_exporters_at_the_same_time_get_versions_of_their_own(tmp_path: Path) -> None:

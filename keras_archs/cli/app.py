@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from keras_archs.cli import analysis, classify, export, models, serve
+from keras_archs.cli import analysis, classify, export, models, repo, serve
 
 app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False)
 app.command("list")(models.list_)
@@ -19,6 +19,7 @@ app.command("scale")(analysis.scale)
 app.command("export")(export.export)
 app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)
+app.add_typer(repo.app, name="repo")
 
 
 def _print_version(wanted: bool) -> None:

@@ -17,6 +17,12 @@ def serve(
     repository: Annotated[Path | None, _flag("Folder of the model repository.", metavar="DIR")] = None,
     host: Annotated[str | None, _flag("Address to listen on.")] = None,
     port: Annotated[int | None, _flag("Port to listen on; 0 for any free one.", min=0, max=65535)] = None,
+    engine: Annotated[
+        Literal["embedded", "tf-serving"] | None, _flag("What answers: this process, or TensorFlow Serving.")
+    ] = None,
+    backend: Annotated[
+        list[str] | None, _flag("TensorFlow Serving's gRPC port; repeatable.", metavar="HOST:PORT")
+    ] = None,
     runtime: Annotated[Literal["openvino", "tensorflow"] | None, _flag("What computes the predictions.")] = None,
     precision: Annotated[Literal["f32", "bf16", "auto"] | None, _flag("Arithmetic of the OpenVINO runtime.")] = None,
     preload: Annotated[
@@ -35,6 +41,8 @@ def serve(
         "repository": repository,
         "host": host,
         "port": port,
+        "engine": engine,
+        "backend": tuple(backend) if backend else None,
         "runtime": runtime,
         "precision": precision,
         "preload": tuple(preload) if preload else None,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.artifact import ArtifactCard
+from serving.errors import ModelUnavailableError
 from serving.repository import ModelSpec
 
 
@@ -42,8 +43,12 @@ class Prediction:
     inference: float
 
 
+class VersionGoneError(ModelUnavailableError):
+    """The version that was acquired is not loaded any more, most likely because a newer one is: acquire again."""
+
+
 class Model(Protocol):
-    """One version, ready to answer. It stays usable for as long as somebody holds it."""
+    """One version, ready to answer. In this process it stays usable for as long as somebody holds it."""
 
     @property
     def version(self) -> int:
@@ -53,8 +58,17 @@ class Model(Protocol):
     def card(self) -> ArtifactCard:
         """Its card: preprocessing, labels, provenance."""
 
-    async def predict(self, images: NDArray[np.uint8]) -> Prediction:
-        """Class probabilities of uint8 images [N, H, W, C]."""
+    async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
+        """Class probabilities of uint8 images [N, H, W, C].
+
+        Args:
+            images: For each image the model's input.
+            deadline: When the answer is worth nothing any more, in the event loop's time.
+
+        Raises:
+            VersionGoneError: Of models in another process only.
+            ServingError: There is no answer.
+        """
 
 
 class Engine(Protocol):
@@ -86,5 +100,5 @@ class Engine(Protocol):
 
         Raises:
             ModelNotFoundError, VersionNotFoundError, LabelNotFoundError: There is nothing that `spec` means.
-            ModelUnavailableError: There is, but it cannot be loaded at present.
+            ModelUnavailableError, BackendUnavailableError: There is, but it cannot answer at present.
         """

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from keras_archs import artifact
 from keras_archs.artifact import ArtifactCard
 from serving.engines import Prediction, State, VersionStatus
+from serving.engines.watch import RepositoryWatch
 from serving.errors import ModelUnavailableError
-from serving.repository import ModelEntry, ModelSpec, RepositoryError, scan, unknown_model
+from serving.repository import ModelEntry, ModelSpec
 from serving.workers import WorkerPool
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ class EmbeddedModel:
     workers: WorkerPool
     size: int
 
-    async def predict(self, images: NDArray[np.uint8]) -> Prediction:
-        """Class probabilities of uint8 images [N, H, W, C]."""
+    async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
+        """Class probabilities of uint8 images [N, H, W, C]; who asks ends it at its deadline by cancelling."""
         step = self.session.max_batch
         batches = [images[start : start + step] for start in range(0, len(images), step)]
         timed = await self.workers.map(self.session.infer, batches)
@@ -98,57 +99,53 @@ class EmbeddedEngine:
                 recently used are unloaded to make room. None for no bound.
         """
         self._repository = repository
+        self._watch = RepositoryWatch(repository, poll_seconds=poll_seconds)
         self._runtime = runtime
-        self._poll_seconds = poll_seconds
         self._memory_limit = memory_limit
         self._workers = WorkerPool(workers, "infer")
         self._one_load = asyncio.Lock()  # loading takes much memory, and making room is for one
-        self._entries: Mapping[str, ModelEntry] = {}
-        self._problem: str | None = "the repository has not been read yet"
         self._loaded: OrderedDict[_Key, EmbeddedModel] = OrderedDict()  # least recently used first
         self._loading: dict[_Key, asyncio.Task[EmbeddedModel]] = {}
         self._failed: dict[_Key, _Failure] = {}
         self._current: dict[str, int] = {}  # the version that answers when none is asked for
-        self._watcher: asyncio.Task[None] | None = None
         self._replacing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
 
     async def start(self) -> None:
         """Reads the repository and begins to watch it."""
-        await self._refresh()
-        self._watcher = asyncio.create_task(self._watch(), name="watch repository")
+        await self._watch.start(self._follow)
 
     async def close(self) -> None:
         """Stops watching, ends the work in hand and unloads everything."""
-        for task in [self._watcher, *self._replacing, *self._loading.values()]:
-            if task:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+        await self._watch.close()
+        for task in [*self._replacing, *self._loading.values()]:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
         await asyncio.to_thread(self._workers.close)
         self._loaded.clear()
 
     def problem(self) -> str | None:
         """Why the repository cannot be served at present; None if it can."""
-        return self._problem
+        return self._watch.problem
 
     def names(self) -> Collection[str]:
         """The repository's models."""
-        return self._entries.keys()
+        return self._watch.entries.keys()
 
     def models(self) -> Mapping[str, tuple[VersionStatus, ...]]:
         """The same with the status of each version."""
         return {
             name: tuple(self._status(entry, version) for version in entry.versions)
-            for name, entry in self._entries.items()
+            for name, entry in self._watch.entries.items()
         }
 
     def check(self, spec: ModelSpec) -> None:
         """Raises what `acquire` would raise if nothing is there that `spec` means; loads nothing."""
-        self._entry(spec.name).candidates(spec)
+        self._watch.entry(spec.name).candidates(spec)
 
     async def card(self, spec: ModelSpec) -> tuple[int, ArtifactCard]:
         """The version that answers `spec` and its card, without loading the model."""
-        version = self._answering(self._entry(spec.name), spec)
+        version = self._answering(self._watch.entry(spec.name), spec)
         if loaded := self._loaded.get((spec.name, version)):
             return version, loaded.card
         try:
@@ -158,7 +155,7 @@ class EmbeddedEngine:
 
     async def acquire(self, spec: ModelSpec) -> EmbeddedModel:
         """The version that answers `spec`, loaded; however many ask at once, it is loaded once."""
-        entry = self._entry(spec.name)
+        entry = self._watch.entry(spec.name)
         while True:
             version = self._answering(entry, spec)
             try:
@@ -232,26 +229,11 @@ class EmbeddedEngine:
             (name, version), _ = self._loaded.popitem(last=False)
             log.info("unloaded version %d of %s to make room", version, name)
 
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            try:
-                await self._refresh()
-            except Exception:  # whatever it is, the next look may go well, and without a next look nothing will
-                log.exception("cannot look at the repository")
-
-    async def _refresh(self) -> None:
-        try:
-            self._entries = await asyncio.to_thread(scan, self._repository)
-        except (RepositoryError, OSError) as error:
-            if str(error) != self._problem:
-                log.error("%s; serving what was there before", error)
-            self._problem = str(error)
-            return
-        self._problem = None
+    async def _follow(self) -> None:
+        """Does with the loaded models what the repository asks for by now."""
         self._forget_removed()
         for name, current in list(self._current.items()):
-            entry = self._entries[name]
+            entry = self._watch.entries[name]
             newest = self._best(entry, ModelSpec(name))
             if newest != current and (name, newest) not in self._loading:
                 task = asyncio.create_task(self._replace(name, newest), name=f"replace {name}/{current}")
@@ -260,10 +242,10 @@ class EmbeddedEngine:
 
     def _forget_removed(self) -> None:
         for key in [*self._loaded, *self._failed]:
-            if key[0] not in self._entries or key[1] not in self._entries[key[0]].versions:
+            if key[0] not in self._watch.entries or key[1] not in self._watch.entries[key[0]].versions:
                 self._loaded.pop(key, None)
                 self._failed.pop(key, None)
-        for name in [name for name in self._current if name not in self._entries]:
+        for name in [name for name in self._current if name not in self._watch.entries]:
             del self._current[name]
 
     async def _replace(self, name: str, version: int) -> None:
@@ -273,7 +255,7 @@ class EmbeddedEngine:
 
     def _promote(self, name: str, version: int) -> None:
         """Makes a version the one that answers by default, unless a newer one has become that meanwhile."""
-        entry, current = self._entries.get(name), self._current.get(name)
+        entry, current = self._watch.entries.get(name), self._current.get(name)
         if entry is None or current == version:
             return
         if current is not None and (name, current) in self._loaded and current in entry.versions:
@@ -282,12 +264,6 @@ class EmbeddedEngine:
             if current not in entry.labels.values():
                 del self._loaded[name, current]
         self._current[name] = version
-
-    def _entry(self, name: str) -> ModelEntry:
-        try:
-            return self._entries[name]
-        except KeyError:
-            raise unknown_model(name, self._entries) from None
 
     def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
         key = (entry.name, version)

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from serving.engines import Engine
 from serving.engines.embedded import EmbeddedEngine, Runtime
 from serving.errors import ServingError
 from serving.http import openapi, problems, routes
@@ -81,19 +82,27 @@ def create_app(settings: Settings) -> FastAPI:
 
 def create_service(settings: Settings) -> ClassificationService:
     """The classification service that the settings describe; the caller starts and closes its engine."""
-    engine = EmbeddedEngine(
+    return ClassificationService(
+        create_engine(settings),
+        decode_workers=settings.workers,
+        max_pixels=settings.max_pixels,
+        max_pending=settings.max_pending,
+        timeout=settings.request_timeout,
+    )
+
+
+def create_engine(settings: Settings) -> Engine:
+    """The engine that the settings name. Only that one's libraries are imported."""
+    if settings.engine == "tf-serving":
+        from serving.engines.tf_serving import create
+
+        return create(settings)
+    return EmbeddedEngine(
         settings.repository,
         create_runtime(settings),
         workers=settings.workers,
         poll_seconds=settings.poll_seconds,
         memory_limit=settings.memory_limit_mb and settings.memory_limit_mb * 10**6,
-    )
-    return ClassificationService(
-        engine,
-        decode_workers=settings.workers,
-        max_pixels=settings.max_pixels,
-        max_pending=settings.max_pending,
-        timeout=settings.request_timeout,
     )
 
 

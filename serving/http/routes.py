@@ -21,6 +21,7 @@ from serving.http.schemas import (
     ModelDetailOut,
     ModelOut,
     VersionOut,
+    WantedIn,
 )
 from serving.repository import ModelSpec
 from serving.service import ClassificationService, Timing
@@ -28,9 +29,7 @@ from serving.service import ClassificationService, Timing
 Name = Annotated[str, Path(description="A model's name in the repository.", examples=["efficientnet-b2"])]
 Version = Annotated[int, Path(ge=1, le=MAX_VERSION, description="A published version.")]
 Label = Annotated[str, Path(min_length=1, max_length=128, description="A version label, e.g. stable, canary.")]
-TopK = Annotated[
-    int | None, Query(ge=1, description="Classes to return per image, at most as many as the model has. Default: 5.")
-]
+Wanted = Annotated[WantedIn, Query()]
 
 IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
@@ -123,34 +122,34 @@ async def list_versions(model: Name, service: Service) -> list[VersionOut]:
 
 @classify.post("/{model}", summary="Classify with the newest version", openapi_extra=IMAGE_BODY)
 async def classify_newest(
-    model: Name, request: Request, response: Response, service: Service, top_k: TopK = None
+    model: Name, request: Request, response: Response, service: Service, wanted: Wanted
 ) -> ClassificationOut:
     """Classifies one or more images with the newest version that is ready."""
-    return await _classify(ModelSpec(model), request, response, service, top_k)
+    return await _classify(ModelSpec(model), request, response, service, wanted)
 
 
 @classify.post("/{model}/versions/{version}", summary="Classify with one version", openapi_extra=IMAGE_BODY)
 async def classify_version(
-    model: Name, version: Version, request: Request, response: Response, service: Service, top_k: TopK = None
+    model: Name, version: Version, request: Request, response: Response, service: Service, wanted: Wanted
 ) -> ClassificationOut:
     """Classifies one or more images with the version given."""
-    return await _classify(ModelSpec(model, version=version), request, response, service, top_k)
+    return await _classify(ModelSpec(model, version=version), request, response, service, wanted)
 
 
 @classify.post("/{model}/labels/{label}", summary="Classify with a labelled version", openapi_extra=IMAGE_BODY)
 async def classify_label(
-    model: Name, label: Label, request: Request, response: Response, service: Service, top_k: TopK = None
+    model: Name, label: Label, request: Request, response: Response, service: Service, wanted: Wanted
 ) -> ClassificationOut:
     """Classifies one or more images with the version that carries the label."""
-    return await _classify(ModelSpec(model, label=label), request, response, service, top_k)
+    return await _classify(ModelSpec(model, label=label), request, response, service, wanted)
 
 
 async def _classify(
-    spec: ModelSpec, request: Request, response: Response, service: ClassificationService, top_k: int | None
+    spec: ModelSpec, request: Request, response: Response, service: ClassificationService, wanted: WantedIn
 ) -> ClassificationOut:
     service.engine.check(spec)  # before the body is read: a typo should not cost an upload
     images = await body.read_images(request, request.app.state.settings.max_images)
-    answer = await service.classify(images, spec, top_k=top_k)
+    answer = await service.classify(images, spec, top_k=wanted.top_k, within=wanted.timeout)
     response.headers["Server-Timing"] = _server_timing(answer.timing)
     return ClassificationOut(
         model=spec.name,

@@ -20,6 +20,17 @@ class ImagesIn(BaseModel):
     ]
 
 
+class WantedIn(BaseModel):
+    """What a client may say of the answer in the query."""
+
+    top_k: int | None = Field(
+        None, ge=1, description="Classes to return per image, at most as many as the model has. Default: 5."
+    )
+    timeout: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Seconds that you will wait; the gateway's own bound is the most."
+    )
+
+
 class ClassOut(BaseModel):
     """One class and its score."""
 

@@ -1,20 +1,34 @@
-"""The REST contract, over a real socket: how images are sent, what comes back, and what describes it."""
+"""The REST contract, over a real socket and with each engine: how images are sent, and what comes back."""
 
 from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from keras_archs.registry import list_models
+from tests.support.engines import ENGINES, running_engine
 from tests.support.gateway import Gateway
 
 MODEL = "efficientnet-lite0"
 CATS = {281, 282, 283, 284, 285}
 EXPECTED_TOP = {"coffee": {967}, "chelsea": CATS, "camera": {872}}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def gateway(
+    request: pytest.FixtureRequest, lite0_repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A gateway that is ready, with each engine by turns."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with running_engine(request.param, lite0_repository, folder, "--preload", MODEL) as running:
+        yield running
 
 
 def classify(gateway: Gateway, image: bytes, path: str = f"/classify/{MODEL}", **query: Any) -> httpx.Response:
@@ -67,6 +81,25 @@ def test_raw_multipart_and_json_give_the_same_answer(gateway: Gateway, photograp
     json = gateway.client.post(path, json={"images": [base64.b64encode(image).decode() for image in images]})
     assert form.json()["images"] == raw
     assert json.json()["images"] == raw
+
+
+def test_the_numbers_are_those_of_tensorflow(
+    gateway: Gateway, lite0_repository: Path, photographs: dict[str, bytes]
+) -> None:
+    import tensorflow as tf
+
+    from keras_archs import artifact
+    from keras_archs.preprocessing import load_image
+
+    version_dir = lite0_repository / MODEL / "1"
+    preprocessing = artifact.read_card(version_dir).preprocessing
+    images = np.stack([load_image(image, preprocessing) for image in photographs.values()])
+    loaded = tf.saved_model.load(str(version_dir))
+    expected = loaded.signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()
+    answers = gateway.client.post(f"/classify/{MODEL}?top_k=1000", files=list(photographs.items())).json()["images"]
+    for scores, probabilities in zip(answers, expected, strict=True):
+        found = {one["index"]: one["score"] for one in scores}
+        np.testing.assert_allclose([found[index] for index in range(1000)], probabilities, atol=1e-3)
 
 
 @pytest.mark.parametrize("declared", [{}, {"Content-Type": "application/octet-stream"}, {"Content-Type": "image/png"}])
@@ -144,6 +177,29 @@ def test_metrics_have_a_label_per_member_and_one_for_all_unknown(
     assert f'keras_archs_requests_total{{model="{MODEL}",status="200"}}' in text
     assert 'keras_archs_requests_total{model="unknown",status="404"}' in text
     assert "nonsense" not in text
+
+
+def test_a_client_may_wait_less_than_the_gateway_would(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    response = classify(gateway, photographs["coffee"], timeout=0.0001)
+    assert response.status_code == 504
+    assert response.json()["detail"] == "there was no answer within 0.0001 s"
+    assert classify(gateway, photographs["coffee"], timeout=1e9).is_success
+    for impossible in ("0", "-1", "nan", "soon"):
+        assert classify(gateway, photographs["coffee"], timeout=impossible).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/classify/nothing", "model-not-found"),
+        (f"/classify/{MODEL}/versions/2", "version-not-found"),
+        (f"/classify/{MODEL}/labels/stable", "label-not-found"),
+    ],
+)
+def test_what_is_not_there_is_404(gateway: Gateway, photographs: dict[str, bytes], path: str, kind: str) -> None:
+    response = classify(gateway, photographs["coffee"], path)
+    assert response.status_code == 404
+    assert response.json()["type"] == f"urn:keras-archs:problem:{kind}"
 
 
 def test_a_request_id_of_the_client_is_kept(gateway: Gateway) -> None:

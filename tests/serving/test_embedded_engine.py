@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -98,7 +99,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def answering(engine: EmbeddedEngine, spec: ModelSpec = NET) -> int:
-    prediction = await (await engine.acquire(spec)).predict(IMAGES)
+    prediction = await (await engine.acquire(spec)).predict(IMAGES, deadline=math.inf)
     assert prediction.probabilities.shape == (len(IMAGES), 20)
     return int(prediction.probabilities[-1].argmax())
 
@@ -161,7 +162,9 @@ def test_a_new_version_takes_over_once_it_is_ready(tmp_path: Path, runtime: Obed
             runtime.may_load.set()
             await becomes(engine, 2)
             assert states(engine) == {1: State.IDLE, 2: State.READY}
-            assert (await held.predict(IMAGES)).probabilities[0].argmax() == 1  # who holds a version keeps it
+            assert (await held.predict(IMAGES, deadline=math.inf)).probabilities[
+                0
+            ].argmax() == 1  # who holds a version keeps it
             assert await answering(engine, ModelSpec("net", version=1)) == 1
 
     asyncio.run(scenario())

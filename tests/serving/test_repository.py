@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_archs import artifact
+from keras_archs.models_config import CONFIG, VersionPolicy, served_versions
 from serving.errors import LabelNotFoundError, VersionNotFoundError
-from serving.repository import CONFIG, ModelEntry, ModelSpec, RepositoryError, VersionPolicy, scan, served_versions
+from serving.repository import ModelEntry, ModelSpec, RepositoryError, scan
 
 on_disk_versions = st.sets(st.integers(1, artifact.MAX_VERSION)).map(lambda found: tuple(sorted(found)))
 
@@ -56,7 +57,7 @@ def test_only_complete_versions_with_a_canonical_number_are_seen(tmp_path: Path)
     assert artifact.published_versions(tmp_path / "net") == [1, 12]
 
 
-def test_models_config_selects_versions_and_gives_labels(tmp_path: Path) -> None:
+def test_models_config_selects_models_and_versions_and_gives_labels(tmp_path: Path) -> None:
     for version in "123":
         make_version(tmp_path, "net", version)
     make_version(tmp_path, "other", "7")
@@ -65,10 +66,14 @@ def test_models_config_selects_versions_and_gives_labels(tmp_path: Path) -> None
         " model_version_policy { specific { versions: 1 versions: 2 } }"
         " version_labels { key: 'stable' value: 1 } version_labels { key: 'canary' value: 2 } } }"
     )
-    assert scan(tmp_path) == {
-        "net": ModelEntry("net", (1, 2), {"stable": 1, "canary": 2}),
-        "other": ModelEntry("other", (7,)),
-    }
+    assert scan(tmp_path) == {"net": ModelEntry("net", (1, 2), {"stable": 1, "canary": 2})}
+
+
+def test_without_models_config_everything_is_served(tmp_path: Path) -> None:
+    for version in "12":
+        make_version(tmp_path, "net", version)
+    assert scan(tmp_path) == {"net": ModelEntry("net", (1, 2))}
+    assert scan(tmp_path, unconfigured=VersionPolicy()) == {"net": ModelEntry("net", (2,))}
 
 
 @pytest.mark.parametrize("content", [b"model_config_list {", b"nonsense: 1", b"\xff\xfe"])

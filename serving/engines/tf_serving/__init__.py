@@ -1,0 +1,28 @@
+"""The engine that asks TensorFlow Serving, over gRPC and without TensorFlow in this process."""
+
+from __future__ import annotations
+
+from serving.engines.tf_serving.backend import Backend, Tls
+from serving.engines.tf_serving.engine import TfServingEngine
+from serving.engines.tf_serving.pool import BackendPool, Target
+from serving.settings import Settings
+
+
+def create(settings: Settings) -> TfServingEngine:
+    """The engine that the settings describe.
+
+    Raises:
+        ValueError: A backend is not host:port.
+        OSError: A certificate or key cannot be read.
+    """
+    authority, certificate, key = settings.backend_ca, settings.backend_certificate, settings.backend_key
+    tls = Tls.read(authority, certificate, key) if authority else None
+
+    def connect(address: str, host: str) -> Backend:
+        return Backend(address, host=host, tls=tls, max_message_bytes=int(settings.backend_message_mb * 1e6))
+
+    pool = BackendPool([Target.parse(backend) for backend in settings.backend], connect)
+    return TfServingEngine(settings.repository, pool, poll_seconds=settings.poll_seconds)
+
+
+__all__ = ["TfServingEngine", "create"]

@@ -1,0 +1,63 @@
+"""The runtime in the newest image of TensorFlow Serving is TensorFlow 2.20: what is exported here must load there.
+
+`make tf220` makes that environment and runs this. Each family is tested by its member with the fewest multiply-adds,
+and networks for CIFAR, which are built otherwise, apart from those for ImageNet.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from skimage import data
+
+import keras_archs
+from keras_archs import artifact
+from keras_archs.cards import ModelCard
+from keras_archs.preprocessing import load_image
+from tests.conftest import encode
+
+PYTHON = os.environ["TF220_PYTHON"]
+REPLAY = Path(__file__).with_name("replay.py")
+
+
+def smallest_of_each_family() -> list[str]:
+    smallest: dict[tuple[str, bool], ModelCard] = {}
+    for card in map(keras_archs.model_card, keras_archs.list_models()):
+        family = card.family, card.preprocessing.size == (32, 32)
+        if family not in smallest or card.cost.macs < smallest[family].cost.macs:
+            smallest[family] = card
+    return [card.name for card in smallest.values()]
+
+
+@pytest.mark.parametrize("name", smallest_of_each_family())
+def test_an_export_loads_warms_up_and_answers_equally(
+    name: str, tmp_path: Path, calibrate: Callable[[keras.Model], keras.Model]
+) -> None:
+    model = calibrate(keras_archs.create_model(name))
+    path = keras_archs.export_model(model, tmp_path, name=name, allow_untrained=True).path
+    preprocessing = artifact.read_card(path).preprocessing
+    photographs = (encode(photograph()) for photograph in (data.coffee, data.chelsea, data.camera))
+    images = np.stack([load_image(photograph, preprocessing) for photograph in photographs])
+    np.save(tmp_path / "images.npy", images)
+
+    command = [PYTHON, str(REPLAY), str(path), "images.npy", "answers.npz"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+    found = np.load(tmp_path / "answers.npz")
+    assert found["replayed"] == 2
+    loaded = tf.saved_model.load(str(path))
+    for signature, output in (("serving_default", "probabilities"), ("features", "features")):
+        expected = loaded.signatures[signature](images=tf.constant(images))[output].numpy()
+        assert np.ptp(expected, axis=0).max() > 1e-3  # the photographs differ, and so do the answers
+        np.testing.assert_allclose(found[output], expected, rtol=1e-3, atol=1e-4)
