@@ -4,9 +4,10 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 MODELS ?= models
 MODEL ?= efficientnet-lite0
+PYTHON_IMAGE = $(shell sed -n 's/^ARG PYTHON_IMAGE=//p' docker/Dockerfile)
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: serve test parity backends tf220 lint format lock clean
+.PHONY: serve test container-test parity backends tf220 lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -18,6 +19,11 @@ serve: .venv/serve ## publish $(MODEL) with ImageNet weights if it is not there 
 
 test: .venv/dev ## run the tests
 	.venv/bin/python -m pytest -n 2 --dist worksteal
+
+container-test: .venv/dev ## build the images and run compose.yaml under podman
+	@command -v podman >/dev/null || { echo "make container-test needs podman; on Debian: apt-get install podman" >&2; exit 2; }
+	@podman image exists $(PYTHON_IMAGE) || { echo "make container-test needs the base image: podman pull $(PYTHON_IMAGE)" >&2; exit 2; }
+	.venv/bin/python -m pytest -m container tests/container
 
 parity: .venv-parity/ready ## compare networks with torchvision's and timm's, in an environment with Torch
 	.venv-parity/bin/python -m pytest tests/parity
