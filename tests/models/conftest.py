@@ -23,8 +23,10 @@ def macs(name: str) -> int:
     return model_card(name).cost.macs
 
 
-FAMILIES = {model_card(name).family: name for name in sorted(list_models(), key=macs, reverse=True)}
-"""The cheapest network of each family."""
+FAMILIES = {
+    model_card(name).family: name for name in sorted(list_models(), key=macs, reverse=True) if macs(name) < 10e9
+}
+"""The cheapest network of each family; SENet's only one takes minutes, and is made of what SE-ResNeXt is made of."""
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +102,7 @@ def assert_same(ours: Floats, theirs: Floats, tolerance: float) -> None:
     spread, distance = float(theirs.std()), float((theirs[0] - theirs[1]).std())
     assert 0.3 < spread < 3
     assert distance / spread > 0.05
-    assert float(np.asarray(keras.ops.softmax(theirs)).max()) < 0.5
+    assert float(np.asarray(keras.ops.softmax(theirs)).max()) < 0.9
     assert float(np.abs(ours - theirs).max()) / distance < tolerance
 
 

@@ -43,7 +43,7 @@ def test_maps_are_what_a_stage_hands_on() -> None:
     for model, stage, layer in (
         (resnet, "stem", "stem_conv_relu"),
         (resnet, "stage2", "stage2_block2_relu"),
-        (densenet, "block2", "block2_layer12_concat"),
+        (densenet, "block2", "block2_concat"),
         (densenet, "top", "top_relu"),
     ):
         extractor = feature_extractor(model, [stage])

@@ -216,7 +216,9 @@ def test_squeeze_and_excitation_weighs_the_branch_before_the_addition(name: str,
     model = keras_archs.create_model(name, se_ratio=1 / 8)
     assert model.get_layer("stage1_block1_se_reduce").filters == filters // 8
     _, branch = model.get_layer("stage1_block1_add").input
-    assert branch is model.get_layer("stage1_block1_se_excite").output
+    drop = model.get_layer("stage1_block1_drop")
+    assert branch is drop.output
+    assert drop.input is model.get_layer("stage1_block1_se_excite").output
 
 
 @pytest.mark.parametrize(

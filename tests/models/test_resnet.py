@@ -82,7 +82,9 @@ def test_squeeze_and_excitation_weighs_the_branch_before_the_addition() -> None:
     assert model.get_layer("stage1_block1_se_reduce").filters == 64 // 16
     excite = model.get_layer("stage1_block1_se_excite")
     assert excite.input[0] is model.get_layer("stage1_block1_conv2_bn").output
-    assert any(tensor is excite.output for tensor in model.get_layer("stage1_block1_add").input)
+    drop = model.get_layer("stage1_block1_drop")
+    assert drop.input is excite.output
+    assert any(tensor is drop.output for tensor in model.get_layer("stage1_block1_add").input)
 
 
 @pytest.mark.parametrize("ratio", [None, 0])
