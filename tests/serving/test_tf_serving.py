@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from tests.conftest import encode
 from tests.support.backend import ROOT, Backend, running_backend
 from tests.support.engines import serving
 from tests.support.gateway import Gateway, running_gateway
+from tests.support.network import Host, loopback, namespaces
 
 Publish = Callable[[Path, int], Path]
 QUEUE_FULL = (
@@ -377,13 +379,26 @@ def test_a_server_that_hangs_is_found_out(stack: Stack) -> None:
     stack.becomes(200)
 
 
+@pytest.mark.parametrize("network", [loopback, namespaces])
 def test_eight_clients_and_three_servers_of_which_one_is_killed(
-    tmp_path: Path, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    network: Callable[[int], AbstractContextManager[list[Host]]],
+    tmp_path: Path,
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two gateways; requests spread. Of those in flight on the server that is killed some fail, and no others."""
     monkeypatch.setenv("KERAS_ARCHS_POLL_SECONDS", "0.1")
-    hosts = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
-    servers = [Backend(tmp_path / f"{host}.log", *serving(stack.repository), host=host) for host in hosts]
+    with ExitStack() as undo:
+        try:
+            hosts = undo.enter_context(network(5))
+        except PermissionError as error:
+            pytest.skip(str(error))
+        one_is_killed(hosts, stack.repository, tmp_path)
+
+
+def one_is_killed(hosts: list[Host], repository: Path, folder: Path) -> None:
+    first, second, *rest = hosts
+    servers = [Backend(folder / f"{host.address}.log", *serving(repository), host=host) for host in rest]
     clients = 8
     answers: list[tuple[float, int]] = []  # when begun, and the status
     stop = threading.Event()
@@ -400,8 +415,8 @@ def test_eight_clients_and_three_servers_of_which_one_is_killed(
             list(pool.map(Backend.start, servers))
         flags = [flag for server in servers for flag in ("--backend", server.target)]
         with (
-            running_gateway(stack.repository, tmp_path / "one", "--engine", "tf-serving", *flags) as one,
-            running_gateway(stack.repository, tmp_path / "two", "--engine", "tf-serving", *flags) as two,
+            running_gateway(repository, folder / "one", "--engine", "tf-serving", *flags, host=first) as one,
+            running_gateway(repository, folder / "two", "--engine", "tf-serving", *flags, host=second) as two,
             ThreadPoolExecutor(clients) as pool,
         ):
             for server in servers:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.network import LOOPBACK, Host
 from tests.support.tf_serving import faults
 from tests.support.tf_serving.faults import Faults
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 class Backend:
     """A server that can be ended, started again and made to fail."""
 
-    def __init__(self, log: Path, *flags: str, host: str = "127.0.0.1") -> None:
+    def __init__(self, log: Path, *flags: str, host: Host = LOOPBACK) -> None:
         self.host = host
         self.port = 0  # until the first start finds a free one
         self.log = log
@@ -28,11 +29,12 @@ class Backend:
     @property
     def target(self) -> str:
         """Its address, for a gateway's setting."""
-        return f"{self.host}:{self.port}"
+        return f"{self.host.address}:{self.port}"
 
     def start(self) -> None:
         """Starts it and returns when it listens; its models may still be loading."""
-        command = [sys.executable, "-m", "tests.support.tf_serving", "--host", self.host, "--port", str(self.port)]
+        server = [sys.executable, "-m", "tests.support.tf_serving"]
+        command = [*self.host.prefix, *server, "--host", self.host.address, "--port", str(self.port)]
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 [*command, *self._flags], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
@@ -76,9 +78,9 @@ class Backend:
 
 
 @contextmanager
-def running_backend(log: Path, *flags: str, host: str = "127.0.0.1") -> Iterator[Backend]:
+def running_backend(log: Path, *flags: str) -> Iterator[Backend]:
     """Starts a backend with these flags, and ends it."""
-    backend = Backend(log, *flags, host=host)
+    backend = Backend(log, *flags)
     backend.start()
     try:
         yield backend

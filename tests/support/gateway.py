@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from tests.support.network import LOOPBACK, Host
+
 COMMAND = Path(sys.executable).with_name("keras-archs")
 
 
@@ -37,20 +39,23 @@ class Gateway:
 
 
 @contextmanager
-def running_gateway(repository: Path, log: Path, *flags: str, ready: bool = True) -> Iterator[Gateway]:
+def running_gateway(
+    repository: Path, log: Path, *flags: str, ready: bool = True, host: Host = LOOPBACK
+) -> Iterator[Gateway]:
     """Starts a gateway, waits until it is ready (or, with ready=False, until it answers), and stops it."""
     started = time.monotonic()
-    command = [str(COMMAND), "serve", "--repository", str(repository), "--port", "0", *flags]
+    address = ["--host", host.address, "--port", "0"]
+    command = [*host.prefix, str(COMMAND), "serve", "--repository", str(repository), *address, *flags]
     with (
         log.open("w") as stderr,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as child,
     ):
         try:
             assert child.stdout is not None
-            announced = (re.search(r"http://127\.0\.0\.1:(\d+)/", line) for line in child.stdout)
+            announced = (re.search(rf"http://{re.escape(host.address)}:(\d+)/", line) for line in child.stdout)
             port = next((int(found[1]) for found in announced if found), None)
             assert port is not None, f"the gateway ended at once: {log.read_text()}"
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            with httpx.Client(base_url=f"http://{host.address}:{port}", timeout=60) as client:
                 _wait(client, child, "/readyz" if ready else "/healthz", log)
                 yield Gateway(port, psutil.Process(child.pid), client, log, time.monotonic() - started)
         finally:
