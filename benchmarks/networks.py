@@ -51,7 +51,7 @@ def main(
     print(f"{about['cpu']}, {about['cores']} cores, load before: {about['load_before']}")
     show(
         f"{name} against {against} per multiply-add, {batch} images",
-        ("", f"{against} ms", f"{name} ms", "ratio", "by processor"),
+        ("", "other ms", "own ms", "ratio", "by processor"),
         (
             (row.work, f"{row.other_ms:.0f}", f"{row.own_ms:.0f}", f"{row.ratio:.2f}", f"{row.processor_ratio:.2f}")
             for row in rows
