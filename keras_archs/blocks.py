@@ -1,6 +1,6 @@
 """Building blocks that several families share. All tensors are channels-last."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import keras
@@ -317,6 +317,20 @@ def drop_path(x: keras.KerasTensor, rate: float, *, name: str) -> keras.KerasTen
     a custom layer.
     """
     return dropout(x, rate, per_image=True, name=name) if rate else x
+
+
+def drop_rates(rate: float, blocks: int, decay: Literal["linear", "uniform"] = "linear") -> Iterator[float]:
+    """Yield each block's rate of stochastic depth (Huang et al. 2016, section 4, equation 4).
+
+    Args:
+        rate: The last block's.
+        blocks: How many blocks there are.
+        decay: ``"linear"`` to rise with the block, ``"uniform"`` for the same everywhere.
+
+    Returns:
+        The rates, from the first block to the last.
+    """
+    return (rate if decay == "uniform" else rate * number / blocks for number in range(1, blocks + 1))
 
 
 def skip(

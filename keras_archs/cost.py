@@ -170,14 +170,24 @@ def profile(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> C
     inputs = getattr(model, "inputs", None)
     if inputs is None or len(inputs) != 1:
         raise ValueError(f"profile() takes functional and sequential models with one input, not {model.name!r}")
-    shape = tuple(inputs[0].shape[1:]) if input_shape is None else tuple(input_shape)
-    if None in shape:
-        raise ValueError(f"{model.name!r} takes inputs of any size, {shape}: say which with input_shape=...")
+    shape = known_shape(model, input_shape)
     # A clone, so that the model's own graph stays as it is; stateless, so that no weights are made for it.
     with keras.StatelessScope(initialize_variables=False):
         walk = _Walk()
         walk.run(model, [keras.Input(shape, dtype=inputs[0].dtype)], [Field.of_image(shape)])
     return Cost(_with_stages(walk.uses), _size(model.trainable_weights), _size(model.non_trainable_weights))
+
+
+def known_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the shape of a model's input, without the batch: the one that was asked for, or the model's own.
+
+    Raises:
+        ValueError: If none was asked for, and the model is for any size.
+    """
+    shape = tuple(model.inputs[0].shape[1:]) if input_shape is None else tuple(input_shape)
+    if None in shape:
+        raise ValueError(f"{model.name!r} takes inputs of any size, {shape}: say which with input_shape=...")
+    return shape
 
 
 class _Walk:

@@ -113,22 +113,19 @@ def feature_reuse(model: keras.Model) -> dict[str, Floats]:
     Raises:
         ValueError: If the model has no dense blocks.
     """
+    names = {layer.name for layer in model.layers}
     kernels: dict[str, list[Floats]] = {}
     for layer in model.layers:
         if found := re.fullmatch(r".*block(\d+)_layer\d+_(bottleneck|growth)_conv", layer.name):
             block, kind = found.groups()
             taken = kernels.setdefault(f"block{block}", [])
-            if kind == "bottleneck" or not _follows_bottleneck(model, layer.name):
+            if kind == "bottleneck" or layer.name.replace("_growth_", "_bottleneck_") not in names:
                 taken.append(keras.ops.convert_to_numpy(layer.kernel))
         elif found := re.fullmatch(r".*transition(\d+)_conv", layer.name):
             kernels[f"block{found[1]}"].append(keras.ops.convert_to_numpy(layer.kernel))
     if not kernels:
         raise ValueError(f"{model.name!r} has no dense blocks")
     return {block: _reuse(of_block) for block, of_block in kernels.items()}
-
-
-def _follows_bottleneck(model: keras.Model, name: str) -> bool:
-    return any(layer.name == name.replace("_growth_", "_bottleneck_") for layer in model.layers)
 
 
 def _reuse(kernels: Sequence[Floats]) -> Floats:

@@ -16,10 +16,7 @@ from numpy.typing import NDArray
 
 from keras_archs.budget import Budget
 from keras_archs.cost import Cost, profile
-from keras_archs.scaling import Factors, compound_scale, growth
-
-PAPER = (1.2, 1.1, 1.15)
-"""The paper's coefficients alpha, beta and gamma for EfficientNet-B0 (section 3.3, step 1)."""
+from keras_archs.scaling import PAPER, Factors, compound_scale, growth
 
 
 class Scalable(Protocol):
@@ -72,7 +69,7 @@ def members(
     Returns:
         The members, in the order of ``phis``.
     """
-    baseline = _macs(_count(build, Factors(1, 1, 1))[1])
+    baseline = _baseline_macs(build)
     counted = []
     for phi in phis:
         factors = compound_scale(*coefficients, phi)
@@ -160,7 +157,7 @@ def search_coefficients(
     Raises:
         ValueError: If there are none; the message names the nearest.
     """
-    baseline = _macs(_count(build, Factors(1, 1, 1))[1])
+    baseline = _baseline_macs(build)
     feasible, missed = [], []
     for coefficients in product(alphas, betas, gammas):
         formula = growth(*coefficients)
@@ -220,6 +217,11 @@ def _count(build: Scalable, factors: Factors) -> tuple[tuple[int, int], Cost]:
         model = _build(build, factors)
         _, height, width, _ = model.input_shape
         return (height, width), profile(model)
+
+
+def _baseline_macs(build: Scalable) -> int:
+    _, cost = _count(build, Factors(1, 1, 1))
+    return _macs(cost)
 
 
 def _macs(cost: Cost) -> int:

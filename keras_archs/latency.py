@@ -12,6 +12,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_archs.cost import known_shape
 from keras_archs.extras import import_extra
 
 Engine = Literal["openvino", "tensorflow", "keras"]
@@ -60,10 +61,8 @@ def measure_latency(
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
     if batch < 1 or runs < 1:
         raise ValueError(f"batch and runs must be at least 1; got batch={batch}, runs={runs}")
-    shape = tuple(model.inputs[0].shape[1:]) if input_shape is None else tuple(input_shape)
-    if None in shape:
-        raise ValueError(f"{model.name!r} takes inputs of any size, {shape}: say which with input_shape=...")
-    images = np.random.default_rng(0).normal(size=(batch, *shape)).astype(np.float32)
+    shape = (batch, *known_shape(model, input_shape))
+    images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     with ExitStack() as stack:
         infer = _PREPARE[engine](model, images.shape, stack)
         times = []

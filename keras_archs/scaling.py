@@ -57,6 +57,10 @@ EFFICIENTNET_V2 = {
 }
 
 
+PAPER = (1.2, 1.1, 1.15)
+"""The paper's alpha, beta and gamma for EfficientNet-B0 (section 3.3, step 1)."""
+
+
 @dataclass(frozen=True)
 class Factors:
     """What a network is multiplied by: a builder's ``depth``, ``width`` and ``resolution``."""

@@ -67,6 +67,10 @@ class ModelEntry:
             return (spec.version,)
         return self.versions[::-1]
 
+    def labels_of(self, version: int) -> tuple[str, ...]:
+        """The labels of a version, in alphabetical order."""
+        return tuple(sorted(label for label, labelled in self.labels.items() if labelled == version))
+
 
 def unknown_model(name: str, published: Collection[str]) -> ModelNotFoundError:
     """The error for a name that is not published, with what may have been meant."""

@@ -11,6 +11,7 @@ import typer
 from keras_archs.cli.output import JsonOption, working, write_json, write_table
 from keras_archs.cli.startup import import_keras
 from keras_archs.registry import create_model, model_card
+from keras_archs.scaling import PAPER
 
 if TYPE_CHECKING:
     from keras_archs.cards import ModelCard
@@ -116,9 +117,9 @@ def scale(
     phi: Annotated[
         str, typer.Option(metavar="LIST", help="Members, e.g. 0..7 or 0,0.5,1: how much there is to compute with.")
     ] = "0..7",
-    alpha: Annotated[float, typer.Option(help="Factor on the depth for each step of phi.")] = 1.2,
-    beta: Annotated[float, typer.Option(help="Factor on the width.")] = 1.1,
-    gamma: Annotated[float, typer.Option(help="Factor on the resolution.")] = 1.15,
+    alpha: Annotated[float, typer.Option(help="Factor on the depth for each step of phi.")] = PAPER[0],
+    beta: Annotated[float, typer.Option(help="Factor on the width.")] = PAPER[1],
+    gamma: Annotated[float, typer.Option(help="Factor on the resolution.")] = PAPER[2],
     max_macs: Annotated[float | None, typer.Option(help="Show only the largest member within so many.")] = None,
     max_params: Annotated[float | None, typer.Option(help="The same for parameters.")] = None,
     max_latency_ms: Annotated[float | None, typer.Option(help="The same for measured milliseconds.")] = None,

@@ -7,7 +7,6 @@ Constants that the paper does not print are TF-slim's, the authors' implementati
 these are, has no dropout, other initialisation, and padding that is wrong where odd sizes are not known beforehand.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -15,7 +14,16 @@ from typing import Annotated, Unpack
 
 import keras
 
-from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of, skip, squeeze_excite
+from keras_archs.blocks import (
+    classification_head,
+    conv_bn,
+    depthwise_bn,
+    drop_rates,
+    image_input,
+    model_of,
+    skip,
+    squeeze_excite,
+)
 from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive, is_ratio_or_none
 from keras_archs.scaling import round_filters
 
@@ -138,11 +146,6 @@ def _stage(
             name=f"{name}_block{block}",
         )
     return x
-
-
-def drop_rates(rate: float, blocks: int) -> Iterator[float]:
-    """Rise from the first block to this rate at the last (Huang et al. 2016, equation 4)."""
-    return (rate * number / blocks for number in range(1, blocks + 1))
 
 
 @architecture(MobileNetV2Options)

@@ -16,7 +16,16 @@ from typing import Annotated, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of, skip, squeeze_excite
+from keras_archs.blocks import (
+    classification_head,
+    conv_bn,
+    depthwise_bn,
+    drop_rates,
+    image_input,
+    model_of,
+    skip,
+    squeeze_excite,
+)
 from keras_archs.builders import (
     ClassifierOptions,
     Option,
@@ -26,7 +35,7 @@ from keras_archs.builders import (
     is_ratio_or_none,
     one_of,
 )
-from keras_archs.models.mobilenet_v2 import DropPathRate, drop_rates
+from keras_archs.models.mobilenet_v2 import DropPathRate
 from keras_archs.scaling import round_filters
 
 

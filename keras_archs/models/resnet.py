@@ -10,7 +10,7 @@ for CIFAR (`keras_archs.models.resnet_cifar`).
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal, Unpack
@@ -22,6 +22,7 @@ from keras_archs.blocks import (
     add_branch,
     cifar_input,
     classification_head,
+    drop_rates,
     image_input,
     model_of,
     symmetric_conv,
@@ -174,12 +175,6 @@ def bottleneck(
     return conv_bn(x, filters, 1, activation=None, gamma=gamma, name=f"{name}_conv3")
 
 
-def drop_rate(options: ResidualOptions, number: int, blocks: int) -> float:
-    """Stochastic depth of block ``number`` of 1 to ``blocks`` (Huang et al. 2016, section 4, equation 4)."""
-    rate = options["drop_path_rate"]
-    return rate if options["drop_path_decay"] == "uniform" else rate * number / blocks
-
-
 def _shortcut(x: keras.KerasTensor, plan: Plan, filters: int, stride: int, *, name: str) -> keras.KerasTensor:
     """What the branch is added to where shapes change (section 3.3)."""
     window = plan.shortcut_window
@@ -235,6 +230,15 @@ def _stem(x: keras.KerasTensor, plan: Plan, *, name: str) -> keras.KerasTensor:
     return symmetric_max_pool(x, name=f"{name}_pool")
 
 
+def numbered_blocks(repeats: Sequence[int], options: ResidualOptions) -> Iterator[tuple[int, int, float, str]]:
+    """Yield stage, stride, rate of stochastic depth and name of each block; stages but the first halve the image."""
+    rates = drop_rates(options["drop_path_rate"], sum(repeats), options["drop_path_decay"])
+    for stage, count in enumerate(repeats, start=1):
+        for block in range(1, count + 1):
+            stride = 2 if stage > 1 and block == 1 else 1
+            yield stage, stride, next(rates), f"{options['prefix']}stage{stage}_block{block}"
+
+
 def residual_network(
     plan: Plan,
     *,
@@ -250,22 +254,12 @@ def residual_network(
     images = cifar_input(options) if plan.cifar else image_input(SIZE, options)
     x = _stem(images, plan, name=f"{prefix}stem")
 
-    blocks = [(stage, block) for stage, repeats in enumerate(plan.repeats, start=1) for block in range(1, repeats + 1)]
-    for number, (stage, block) in enumerate(blocks, start=1):
-        x = _block(
-            x,
-            plan,
-            stage,
-            2 if stage > 1 and block == 1 else 1,
-            options,
-            transform=transform,
-            drop_rate=drop_rate(options, number, len(blocks)),
-            name=f"{prefix}stage{stage}_block{block}",
-        )
+    for stage, stride, drop_rate, name in numbered_blocks(plan.repeats, options):
+        x = _block(x, plan, stage, stride, options, transform=transform, drop_rate=drop_rate, name=name)
 
     x = classification_head(x, options, dropout_rate=dropout_rate, kernel_initializer=torch_dense())
     # Keras walks through a graph recursively, two calls to a block: too many for Python's default at 600 blocks.
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * len(blocks)))
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * sum(plan.repeats)))
     return model_of(images, x, options)
 
 

@@ -25,7 +25,7 @@ from keras_archs.blocks import (
     torch_squeeze_excite,
 )
 from keras_archs.builders import CIFAR_CLASSES, Option, architecture, is_fraction, is_positive_integer
-from keras_archs.models.resnet import RESNET, ResidualOptions, drop_rate, residual_network
+from keras_archs.models.resnet import RESNET, ResidualOptions, numbered_blocks, residual_network
 
 WIDE_RESNET = {
     "50-2": replace(RESNET["50"], width=128),
@@ -91,17 +91,8 @@ def _cifar(depth: int, widen_factor: int, **options: Unpack[CifarOptions]) -> ke
     images = cifar_input(options)
     x = symmetric_conv(images, 16, 3, name=f"{prefix}stem_conv")
 
-    repeats = (depth - 4) // 6
-    blocks = [(stage, block) for stage in (1, 2, 3) for block in range(1, repeats + 1)]
-    for number, (stage, block) in enumerate(blocks, start=1):
-        x = _block(
-            x,
-            16 * widen_factor * 2 ** (stage - 1),
-            2 if stage > 1 and block == 1 else 1,
-            options,
-            drop_rate=drop_rate(options, number, len(blocks)),
-            name=f"{prefix}stage{stage}_block{block}",
-        )
+    for stage, stride, drop_rate, name in numbered_blocks([(depth - 4) // 6] * 3, options):
+        x = _block(x, 16 * widen_factor * 2 ** (stage - 1), stride, options, drop_rate=drop_rate, name=name)
 
     x = torch_bn_relu(x, name=f"{prefix}top")
     x = classification_head(x, options, kernel_initializer=torch_dense())

@@ -267,7 +267,7 @@ class EmbeddedEngine:
 
     def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
         key = (entry.name, version)
-        labels = tuple(sorted(label for label, labelled in entry.labels.items() if labelled == version))
+        labels = entry.labels_of(version)
         if key in self._loaded:
             return VersionStatus(version, State.READY, labels)
         if key in self._loading:

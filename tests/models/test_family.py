@@ -7,8 +7,7 @@ from keras import layers
 from skimage import data
 
 import keras_archs
-from keras_archs.family import PAPER
-from keras_archs.scaling import Factors, growth
+from keras_archs.scaling import PAPER, Factors, growth
 
 
 def tiny(*, depth: float, width: float, resolution: float) -> keras.Model:

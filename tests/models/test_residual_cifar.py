@@ -1,5 +1,6 @@
 """The residual networks for CIFAR compute what their papers say: ResNet, Wide ResNet and ResNeXt."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from inspect import signature
@@ -22,7 +23,7 @@ Calibrate = Callable[[keras.Model], keras.Model]
 KINDS = ["resnet-20", "wide-resnet-16-4", "resnext-29-8x64d"]
 
 
-class Paper:
+class Paper(ABC):
     """What the papers' networks have in common, in NumPy; it takes each of a model's weights once."""
 
     def __init__(self, model: keras.Model) -> None:
@@ -34,8 +35,9 @@ class Paper:
         assert not self.weights
         return logits.astype(np.float32)
 
+    @abstractmethod
     def features(self, images: Array) -> Array:
-        raise NotImplementedError
+        """The last feature map."""
 
     def conv(self, x: Array, name: str, stride: int = 1) -> Array:
         (kernel,) = self.weights.pop(name)

@@ -154,7 +154,7 @@ class TfServingEngine:
         return max(newest, current) if stays else newest
 
     def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
-        labels = tuple(sorted(label for label, labelled in entry.labels.items() if labelled == version))
+        labels = entry.labels_of(version)
         if (entry.name, version) in self._cards:
             return VersionStatus(version, State.READY, labels)
         if why := self._unfit.get((entry.name, version)):
