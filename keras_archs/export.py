@@ -2,6 +2,7 @@
 
 The weights become constants of the graph, which then runs 1.2 to 1.9 times as fast in TensorFlow on CPU as
 `model.export` and is converted faster by OpenVINO. All signatures call one function, so the weights are stored once.
+TensorFlow would copy them some 25 times while it saves, so it saves a graph of zeros, into which they are put on disk.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from keras_archs import artifact, models_config
 from keras_archs.artifact import ArtifactCard, Weights
+from keras_archs.frozen import FrozenWeights
 from keras_archs.labels import Label, imagenet_labels
 from keras_archs.origin import Origin, origin_of
 from keras_archs.preprocessing import Preprocessing
@@ -193,7 +195,8 @@ def _check_version(version: int) -> None:
 
 
 def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
-    module, signatures = _graph(model, card)
+    weights = FrozenWeights()
+    module, signatures = _graph(model, card, weights)
     tf.saved_model.save(
         module,
         str(path),
@@ -201,6 +204,7 @@ def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
         # swish's custom gradient would capture a tensor that freezing has pruned; a server needs no gradients
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
     )
+    weights.write_into(path)
     for file in (artifact.LABELS, artifact.WARMUP):
         (path / file).parent.mkdir(exist_ok=True)
     (path / artifact.LABELS).write_text("".join(f"{label.name}\n" for label in card.labels), encoding="utf-8")
@@ -209,11 +213,13 @@ def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
     (path / artifact.CARD).write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
-def _graph(model: keras.Model, card: ArtifactCard) -> tuple[tf.Module, dict[str, Any]]:
+def _graph(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -> tuple[tf.Module, dict[str, Any]]:
     preprocessing = card.preprocessing
     shape = (*preprocessing.size, preprocessing.channels)
     # one concrete function that no attribute refers to: it is then saved once, as what the signatures call
-    infer = tf.function(_inference(model, preprocessing)).get_concrete_function(tf.TensorSpec([None, *shape], tf.uint8))
+    infer = tf.function(_inference(model, preprocessing, weights)).get_concrete_function(
+        tf.TensorSpec([None, *shape], tf.uint8)
+    )
     names = tf.constant([label.name for label in card.labels])
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
@@ -253,20 +259,19 @@ def _graph(model: keras.Model, card: ArtifactCard) -> tuple[tf.Module, dict[str,
     return tf.Module(), signatures
 
 
-def _inference(model: keras.Model, preprocessing: Preprocessing) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+def _inference(
+    model: keras.Model, preprocessing: Preprocessing, weights: FrozenWeights
+) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """The function that every signature calls: uint8 images -> probabilities, and features where there are any."""
     head = next((layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense)), None)
     outputs = {"probabilities": model.outputs[0]} | ({"features": head.input} if head else {})
     network = keras.Model(model.inputs, outputs)
     gives_logits = getattr(model.layers[-1], "activation", None) is keras.activations.linear
-    trainable = [keras.ops.convert_to_numpy(variable) for variable in network.trainable_variables]
-    non_trainable = [keras.ops.convert_to_numpy(variable) for variable in network.non_trainable_variables]
 
     def infer(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        # tf.constant inside the function makes each weight a constant of this graph, not a capture of it
         values, _ = network.stateless_call(
-            [tf.constant(value) for value in trainable],
-            [tf.constant(value) for value in non_trainable],
+            weights.stand_ins(network.trainable_variables),
+            weights.stand_ins(network.non_trainable_variables),
             (tf.cast(images, tf.float32) - preprocessing.mean) / preprocessing.std,
             training=False,
         )

@@ -20,6 +20,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 import keras_archs
 from keras_archs import artifact, models_config
 from keras_archs.artifact import ArtifactError
+from keras_archs.frozen import FrozenWeights
 from keras_archs.preprocessing import Preprocessing, load_image
 
 SMALL = Preprocessing(size=(32, 48), mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0), interpolation="bilinear")
@@ -165,6 +166,38 @@ def test_the_graph_holds_each_weight_once_and_nothing_that_xla_compiles(lite0_re
     saved = saved_model_pb2.SavedModel.FromString((path / artifact.SAVED_MODEL).read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
     assert not [one.signature.name for one in functions if one.attr["_XlaMustCompile"].b]
+
+
+EXPORT = """
+import re, sys
+import keras_archs
+from keras_archs.frozen import FrozenWeights
+from keras_archs.export import export_model
+
+def status(field):
+    (kib,) = re.findall(rf"{field}:\\s+([0-9]+) kB", open("/proc/self/status").read())
+    return 1024 * int(kib)
+
+model = keras_archs.ResNet18()
+before = status("VmRSS")
+export_model(model, sys.argv[1], name="resnet-18", allow_untrained=True)
+print((status("VmHWM") - before) / (4 * model.count_params()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak like this")
+def test_exporting_takes_memory_for_a_few_copies_of_the_weights(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", EXPORT, str(tmp_path)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
+    assert float(done.stdout) < 8  # TensorFlow's own way takes 25
+
+
+def test_weights_that_no_graph_can_hold_are_refused(tmp_path: Path) -> None:
+    weights = FrozenWeights()
+    with keras.StatelessScope(initialize_variables=False), tf.Graph().as_default():  # so they take no memory
+        weights.stand_ins([keras.Variable(initializer="zeros", shape=(2**29, 2))])
+    with pytest.raises(ValueError, match=r"at most [0-9,]+ bytes; these have 4,294,967,296"):
+        weights.write_into(tmp_path)
 
 
 def test_the_signatures_are_those_of_the_contract(lite0_repository: Path) -> None:
