@@ -28,7 +28,7 @@ from benchmarks.common import machine, picture, show, write_json
 from benchmarks.gateway import running
 from keras_archs.preprocessing import Preprocessing, load_image
 from serving.engines.tf_serving.messages import predict_request
-from serving.engines.tf_serving.protos import PredictResponse
+from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
 from tests.support.backend import running_backend
 
 MODEL = "averages"
@@ -86,11 +86,13 @@ def measure(folder: Path, pairs: int) -> Figures:
     with ExitStack() as stack:
         backend = stack.enter_context(running_backend(folder / "log", *flags))
         channel = stack.enter_context(grpc.insecure_channel(backend.target))
-        request = predict_request(MODEL, 1, load_image(image, PREPROCESSING)[np.newaxis]).SerializeToString()
-        method = channel.unary_unary(
-            "/tensorflow.serving.PredictionService/Predict", response_deserializer=PredictResponse.FromString
+        pixels = load_image(image, PREPROCESSING)[np.newaxis]
+        predict = channel.unary_unary(
+            "/tensorflow.serving.PredictionService/Predict",
+            PredictRequest.SerializeToString,
+            PredictResponse.FromString,
         )
-        wait_until_loaded(method, request)
+        wait_until_loaded(predict, predict_request(MODEL, 1, pixels))
         gateway = stack.enter_context(
             running({"repository": str(repository), "engine": "tf-serving", "backend": backend.target, "port": "0"})
         )
@@ -98,7 +100,9 @@ def measure(folder: Path, pairs: int) -> Figures:
         posted = http_request(f"/classify/{MODEL}", image)
         decoding: list[float] = []
         direct, through = by_turns(
-            lambda: method(request), lambda: decoding.append(exchange(connection, posted)["decode"]), pairs
+            lambda: predict(predict_request(MODEL, 1, pixels)),
+            lambda: decoding.append(exchange(connection, posted)["decode"]),
+            pairs,
         )
         return Figures(
             ready_seconds=gateway.seconds_to_ready,
@@ -125,12 +129,12 @@ def publish_averages(repository: Path) -> None:
     export_model(model, repository, name=MODEL, preprocessing=PREPROCESSING, allow_untrained=True)
 
 
-def wait_until_loaded(method: Callable[..., Any], request: bytes) -> None:
+def wait_until_loaded(predict: Callable[..., Any], request: PredictRequest) -> None:
     """Returns when the server answers; ends the program if it does not."""
     deadline = time.monotonic() + LOADING_SECONDS
     while True:
         try:
-            method(request, timeout=LOADING_SECONDS, wait_for_ready=True)
+            predict(request, timeout=LOADING_SECONDS, wait_for_ready=True)
             return
         except grpc.RpcError as error:
             if time.monotonic() > deadline:

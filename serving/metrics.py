@@ -1,13 +1,17 @@
-"""Prometheus metrics: requests and their time, by model and status."""
+"""Prometheus metrics: requests and their time, the versions of models, and the inference servers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections import Counter as Tally
+from collections.abc import Callable, Collection, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.engines import Engine, State
 from serving.errors import CLIENT_CLOSED_REQUEST
 
 
@@ -42,3 +46,34 @@ class RequestMetrics:
                 model = name if name in self._published() else "unknown"
                 self._requests.labels(model, status).inc()
                 self._seconds.labels(model).observe(time.perf_counter() - started)
+
+
+class EngineMetrics(Collector):
+    """What an engine knows of its models and servers, read when somebody asks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics as they are now."""
+        versions = GaugeMetricFamily(
+            "keras_archs_versions", "Versions of the published models.", labels=["model", "state"]
+        )
+        for model, statuses in self._engine.models().items():
+            states = Tally(status.state for status in statuses)
+            for state in State:
+                versions.add_metric([model, state], states[state])
+        yield versions
+
+        up = GaugeMetricFamily("keras_archs_backend_up", "1 if the inference server answers.", labels=["backend"])
+        left_alone = GaugeMetricFamily(
+            "keras_archs_backend_left_alone", "1 while its circuit breaker is open.", labels=["backend"]
+        )
+        calls = CounterMetricFamily("keras_archs_backend_calls", "Requests sent to it.", labels=["backend"])
+        failures = CounterMetricFamily("keras_archs_backend_failures", "Requests that it failed.", labels=["backend"])
+        for backend in self._engine.backends():
+            up.add_metric([backend.address], backend.answers)
+            left_alone.add_metric([backend.address], backend.left_alone)
+            calls.add_metric([backend.address], backend.calls)
+            failures.add_metric([backend.address], backend.failures)
+        yield from (up, left_alone, calls, failures)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import kubernetes_validate
 import pytest
@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from starlette.types import Receive, Scope, Send
 
 from keras_archs import __version__
-from serving.metrics import RequestMetrics
+from serving.engines import BackendStatus, Engine, State, VersionStatus
+from serving.metrics import EngineMetrics, RequestMetrics
 from serving.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -161,8 +162,21 @@ def test_gateways_have_settings_that_exist_and_find_every_server() -> None:
 # monitoring
 
 
-def test_the_dashboard_shows_metrics_that_the_gateway_has() -> None:
+class OneServer:
+    """As much of an engine as its metrics are made of."""
+
+    def models(self) -> dict[str, tuple[VersionStatus, ...]]:
+        """One model, ready."""
+        return {"tiny": (VersionStatus(1, State.READY),)}
+
+    def backends(self) -> list[BackendStatus]:
+        """One server, which does well."""
+        return [BackendStatus("ipv4:192.0.2.1:8500", answers=True, left_alone=False, calls=1, failures=0)]
+
+
+def metrics_of_the_gateway() -> set[str]:
     registry = CollectorRegistry()
+    registry.register(EngineMetrics(cast(Engine, OneServer())))
 
     async def answering(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
@@ -172,8 +186,17 @@ def test_the_dashboard_shows_metrics_that_the_gateway_has() -> None:
 
     metrics = RequestMetrics(answering, registry=registry, published=lambda: ["tiny"])
     asyncio.run(metrics({"type": "http", "path": "/classify/tiny"}, nothing, nothing))
-    exported = set(re.findall(r"^(keras_archs_\w+)", generate_latest(registry).decode(), re.MULTILINE))
+    return set(re.findall(r"^(keras_archs_\w+)", generate_latest(registry).decode(), re.MULTILINE))
+
+
+def test_the_dashboard_shows_metrics_that_the_gateway_has() -> None:
     dashboard = json.loads((ROOT / "docker/grafana/dashboards/keras-archs.json").read_text())
     shown = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", []))
     names = set(re.findall(r"keras_archs_\w+", shown))
-    assert names and names <= exported
+    assert names and names <= metrics_of_the_gateway()
+
+
+def test_alerts_are_about_metrics_that_the_gateway_has() -> None:
+    (group,) = yaml.safe_load((ROOT / "docker/prometheus/alerts.yml").read_text())["groups"]
+    names = set(re.findall(r"keras_archs_\w+", " ".join(rule["expr"] for rule in group["rules"])))
+    assert names and names <= metrics_of_the_gateway()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -32,6 +32,25 @@ class VersionStatus:
     state: State
     labels: tuple[str, ...] = ()
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """One inference server that an engine asks.
+
+    Attributes:
+        address: Where it is.
+        answers: Whether it answered when it was last asked for its models.
+        left_alone: Whether it has failed so often that nothing is sent to it for now.
+        calls: Requests sent to it so far.
+        failures: Those of them that speak against it.
+    """
+
+    address: str
+    answers: bool
+    left_alone: bool
+    calls: int
+    failures: int
 
 
 @dataclass(frozen=True)
@@ -88,6 +107,9 @@ class Engine(Protocol):
 
     def models(self) -> Mapping[str, tuple[VersionStatus, ...]]:
         """The same with the status of their versions, ascending."""
+
+    def backends(self) -> Sequence[BackendStatus]:
+        """The inference servers that it asks; none if it computes in this process."""
 
     def check(self, spec: ModelSpec) -> None:
         """Raises what `acquire` would raise if nothing is there that `spec` means; loads nothing."""

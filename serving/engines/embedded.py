@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from keras_archs import artifact
 from keras_archs.artifact import ArtifactCard
-from serving.engines import Prediction, State, VersionStatus
+from serving.engines import BackendStatus, Prediction, State, VersionStatus
 from serving.engines.watch import RepositoryWatch
 from serving.errors import ModelUnavailableError
 from serving.repository import ModelEntry, ModelSpec
@@ -138,6 +138,10 @@ class EmbeddedEngine:
             name: tuple(self._status(entry, version) for version in entry.versions)
             for name, entry in self._watch.entries.items()
         }
+
+    def backends(self) -> Sequence[BackendStatus]:
+        """None: it computes in this process."""
+        return ()
 
     def check(self, spec: ModelSpec) -> None:
         """Raises what `acquire` would raise if nothing is there that `spec` means; loads nothing."""

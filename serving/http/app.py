@@ -19,7 +19,7 @@ from serving.engines.embedded import EmbeddedEngine, Runtime
 from serving.errors import ServingError
 from serving.http import openapi, problems, routes
 from serving.http.limits import BodyLimit
-from serving.metrics import RequestMetrics
+from serving.metrics import EngineMetrics, RequestMetrics
 from serving.repository import ModelSpec
 from serving.service import ClassificationService
 from serving.settings import Settings
@@ -37,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
     """The gateway for one repository. Its engine starts and stops with the application."""
     service = create_service(settings)
     registry = CollectorRegistry()
+    registry.register(EngineMetrics(service.engine))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

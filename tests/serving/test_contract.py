@@ -179,6 +179,13 @@ def test_metrics_have_a_label_per_member_and_one_for_all_unknown(
     assert "nonsense" not in text
 
 
+def test_metrics_say_how_the_versions_do(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    classify(gateway, photographs["coffee"])
+    text = gateway.client.get("/metrics").text
+    assert f'keras_archs_versions{{model="{MODEL}",state="ready"}} 1.0' in text
+    assert f'keras_archs_versions{{model="{MODEL}",state="failed"}} 0.0' in text
+
+
 def test_a_client_may_wait_less_than_the_gateway_would(gateway: Gateway, photographs: dict[str, bytes]) -> None:
     response = classify(gateway, photographs["coffee"], timeout=0.0001)
     assert response.status_code == 504

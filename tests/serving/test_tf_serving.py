@@ -335,8 +335,19 @@ def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(stack: Stack)
     for _ in range(5):
         problem(stack.classify(), 500, "internal-error")
     problem(stack.classify(), 503, "backend-unavailable")  # the circuit is open
+    assert of_the_server(stack, "left_alone") == 1
+    assert of_the_server(stack, "failures_total") >= 5
     stack.backend.fail()
     stack.becomes(200)
+    assert of_the_server(stack, "left_alone") == 0
+    assert of_the_server(stack, "calls_total") > of_the_server(stack, "failures_total")
+
+
+def of_the_server(stack: Stack, metric: str) -> float:
+    """What the gateway's metrics say of the server."""
+    pattern = rf'^keras_archs_backend_{metric}{{backend="ipv4:{stack.backend.target}"}} (.+)$'
+    (value,) = re.findall(pattern, stack.gateway.client.get("/metrics").text, re.MULTILINE)
+    return float(value)
 
 
 def test_a_server_that_dies_in_mid_call_or_refuses_is_503_and_comes_back_by_itself(stack: Stack) -> None:
@@ -346,6 +357,7 @@ def test_a_server_that_dies_in_mid_call_or_refuses_is_503_and_comes_back_by_itse
     stack.backend.kill()
     eventually(lambda: stack.gateway.client.get("/readyz").status_code, lambda status: status == 503)
     assert stack.gateway.client.get("/healthz").is_success
+    assert of_the_server(stack, "up") == 0
     listed = stack.gateway.client.get("/models/tiny/versions").json()
     assert {version["state"] for version in listed} == {"loading"}
     detail = problem(stack.classify(), 503, "backend-unavailable")["detail"]
@@ -353,6 +365,7 @@ def test_a_server_that_dies_in_mid_call_or_refuses_is_503_and_comes_back_by_itse
     stack.backend.start()
     stack.becomes(200)
     assert stack.gateway.client.get("/readyz").is_success
+    assert of_the_server(stack, "up") == 1
 
 
 def test_a_gateway_that_starts_first_is_alive_and_becomes_ready(stack: Stack, tmp_path: Path) -> None:

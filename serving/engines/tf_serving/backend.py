@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.artifact import ArtifactCard
-from serving.engines import State
+from serving.engines import BackendStatus, State
 from serving.engines.tf_serving import messages
 from serving.engines.tf_serving.breaker import CircuitBreaker
 from serving.engines.tf_serving.protos import (
@@ -120,6 +120,11 @@ class Backend:
         """Closes the connection, after so many seconds if calls are in flight; it is asked nothing any more."""
         self.answers, self.states = False, {}
         await self._channel.close(grace)
+
+    def status(self) -> BackendStatus:
+        """How it does."""
+        breaker = self.breaker
+        return BackendStatus(self.address, self.answers, breaker.is_open, breaker.calls, breaker.failures)
 
     @property
     def is_connected(self) -> bool:

@@ -8,6 +8,8 @@ import time
 class CircuitBreaker:
     """Opens after failures in a row; after a pause it lets one call try, whose outcome closes or opens it again.
 
+    `calls` and `failures` count all that there were.
+
     (Of the libraries for this, those for asyncio go by the wall clock, and let everybody try after the pause.)
     """
 
@@ -18,7 +20,9 @@ class CircuitBreaker:
             failures: How many in a row open it.
             pause: Seconds until it lets one call try.
         """
-        self._failures = failures
+        self.calls = 0
+        self.failures = 0
+        self._most_in_a_row = failures
         self._pause = pause
         self._in_a_row = 0
         self._try_at: float | None = None  # None while it is closed
@@ -30,6 +34,7 @@ class CircuitBreaker:
 
     def begin(self) -> None:
         """A call is made. If it is the one that tries, others have to wait for its outcome, or for another pause."""
+        self.calls += 1
         if self._try_at is not None:
             self._try_at = time.monotonic() + self._pause
 
@@ -39,8 +44,9 @@ class CircuitBreaker:
 
     def fail(self) -> None:
         """A call failed."""
+        self.failures += 1
         self._in_a_row += 1
-        if self._in_a_row >= self._failures:
+        if self._in_a_row >= self._most_in_a_row:
             self._try_at = time.monotonic() + self._pause
 
 

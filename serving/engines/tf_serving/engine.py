@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from keras_archs import artifact
 from keras_archs.artifact import ArtifactCard, ArtifactError
 from keras_archs.models_config import VersionPolicy
-from serving.engines import Prediction, State, VersionGoneError, VersionStatus
+from serving.engines import BackendStatus, Prediction, State, VersionGoneError, VersionStatus
 from serving.engines.tf_serving import messages
 from serving.engines.tf_serving.backend import Backend
 from serving.engines.tf_serving.pool import BackendPool
@@ -107,6 +107,10 @@ class TfServingEngine:
             name: tuple(self._status(entry, version) for version in entry.versions)
             for name, entry in self._watch.entries.items()
         }
+
+    def backends(self) -> Sequence[BackendStatus]:
+        """The servers."""
+        return [backend.status() for backend in self.pool]
 
     def check(self, spec: ModelSpec) -> None:
         """Raises what `acquire` would raise if nothing is there that `spec` means."""
