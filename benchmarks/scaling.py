@@ -1,4 +1,4 @@
-"""Processor time per image in each part: what docs/scaling.md reckons with.
+"""Processor time per image in each part, and memory: what docs/scaling.md reckons with.
 
 python -m benchmarks.scaling --model efficientnet-b0
 
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import psutil
 import typer
 
 from benchmarks.closed_loop import in_process, load_gateway
@@ -60,13 +61,17 @@ def main(
             ),
             *in_process(graph, repository, model, seconds),
         ]
+        memory = in_process(session_mb, repository / model / "1")
+        file_mb = (repository / model / "1" / artifact.SAVED_MODEL).stat().st_size / 1e6
     print(f"{model}; {about['cpu']}, {about['cores']} cores, load before: {about['load_before']}")
     show(
         f"per image, and at {rate:,} images/s",
         ("", "CPU ms", "busy cores"),
         ((part.name, f"{part.cpu_ms:.1f}", f"{rate * part.cpu_ms / 1000:.0f}") for part in parts),
     )
-    write_json(json, {"model": model, "rate": rate, **about, "parts": [asdict(part) for part in parts]})
+    print(f"in a TensorFlow session the graph takes {memory:,.0f} MB; its file has {file_mb:,.0f}")
+    figures = {"parts": [asdict(part) for part in parts], "memory_mb": memory, "file_mb": file_mb}
+    write_json(json, {"model": model, "rate": rate, **about, **figures})
 
 
 def gateways_cpu_ms(repository: Path, log: Path, *flags: str, model: str, seconds: float) -> float:
@@ -99,6 +104,22 @@ def _graph(repository: Path, model: str, seconds: float) -> Iterator[Part]:
             infer(images=images)["probabilities"].numpy()
             count += batch
         yield Part(f"TensorFlow, batches of {batch}", 1000 * (time.process_time() - computed) / count)
+
+
+def session_mb(version_dir: Path) -> float:
+    """What a session, as TensorFlow Serving has one, takes once it has answered. For a process of its own."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import tensorflow as tf
+
+    how = artifact.read_card(version_dir).preprocessing
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(version_dir))
+        signature = loaded.signature_def["serving_default"]
+        images = np.zeros((max(BATCHES), *how.size, how.channels), np.uint8)
+        session.run(signature.outputs["probabilities"].name, {signature.inputs["images"].name: images})
+        return float(process.memory_info().rss - before) / 1e6
 
 
 if __name__ == "__main__":
