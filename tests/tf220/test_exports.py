@@ -57,7 +57,14 @@ def test_an_export_loads_warms_up_and_answers_equally(
     found = np.load(tmp_path / "answers.npz")
     assert found["replayed"] == 2
     loaded = tf.saved_model.load(str(path))
+    pixels, classes = tf.constant(images), tf.constant([artifact.LIKELIEST, 3, 3], tf.int64)
     for signature, output in (("serving_default", "probabilities"), ("features", "features")):
-        expected = loaded.signatures[signature](images=tf.constant(images))[output].numpy()
+        expected = loaded.signatures[signature](images=pixels)[output].numpy()
         assert np.ptp(expected, axis=0).max() > 1e-3  # the photographs differ, and so do the answers
-        np.testing.assert_allclose(found[output], expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(found[f"{signature}/{output}"], expected, rtol=1e-3, atol=1e-4)
+    assert ("explain/maps" in found) == artifact.read_card(path).explains
+    if "explain/maps" in found:
+        explained = loaded.signatures["explain"](images=pixels, classes=classes)
+        maps = explained["maps"].numpy()
+        np.testing.assert_allclose(found["explain/maps"], maps, atol=1e-3 * np.ptp(maps))
+        np.testing.assert_array_equal(found["explain/chosen"], explained["chosen"])
