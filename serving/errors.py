@@ -87,6 +87,12 @@ class InvalidParameterError(ServingError):
     status, slug, title = 422, "invalid-parameter", "Invalid parameter"
 
 
+class ExplanationUnsupportedError(ServingError):
+    """The version has no class activation maps, as its network ends otherwise or its export is too old."""
+
+    status, slug, title = 422, "explanation-unsupported", "The network cannot be explained"
+
+
 class OverloadedError(ServingError):
     """More requests wait than the server lets wait."""
 
