@@ -1,7 +1,7 @@
 """Everything that can go wrong with a request: one class per kind, each with its HTTP status and title.
 
-Responses, the OpenAPI document and the tests are made from `CATALOGUE`, so a kind is described in one place. The core
-raises these without knowing of HTTP beyond the number.
+Responses and the OpenAPI document are made from these, so a kind is described in one place. The core raises them
+without knowing of HTTP beyond the number.
 """
 
 from __future__ import annotations
@@ -55,6 +55,12 @@ class LabelNotFoundError(ServingError):
     """No version of the model carries that label."""
 
     status, slug, title = 404, "label-not-found", "Unknown version label"
+
+
+class NotAcceptableError(ServingError):
+    """The client takes none of the media types that there are of the answer."""
+
+    status, slug, title = 406, "not-acceptable", "No acceptable media type"
 
 
 class UploadTimeoutError(ServingError):
@@ -117,7 +123,7 @@ class DeadlineExceededError(ServingError):
     status, slug, title, retry_after = 504, "deadline-exceeded", "The deadline passed", 1
 
 
-CATALOGUE: tuple[type[ServingError], ...] = (
+OF_CLASSIFYING: tuple[type[ServingError], ...] = (
     InvalidImageError,
     MalformedRequestError,
     ModelNotFoundError,
@@ -133,3 +139,4 @@ CATALOGUE: tuple[type[ServingError], ...] = (
     BackendUnavailableError,
     DeadlineExceededError,
 )
+OF_EXPLAINING = (*OF_CLASSIFYING, NotAcceptableError, ExplanationUnsupportedError)
