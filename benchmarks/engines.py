@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from benchmarks.common import build, machine, picture, publish, show, write_json
 from keras_archs import artifact
 from keras_archs.preprocessing import load_image
-from serving.engines.embedded import Runtime
 from serving.engines.openvino_runtime import OpenVinoRuntime
+from serving.engines.runtime import Runtime
 from serving.engines.tensorflow_runtime import TensorFlowRuntime
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ CARD = Path("assets.extra/model_card.json")
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
 
 MAX_VERSION = 2**63 - 1  # TensorFlow Serving keeps versions in an int64
+LIKELIEST = -1  # in place of a class, in the input of the signature `explain`
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
 
@@ -62,6 +63,7 @@ class ArtifactCard:
         created: When it was exported, ISO 8601, UTC.
         producer: Versions of the packages that wrote it.
         checksums: SHA-256 of each file that inference depends on, by path relative to the version.
+        explains: Whether it has the signature `explain`, which makes class activation maps.
     """
 
     name: str
@@ -72,6 +74,7 @@ class ArtifactCard:
     created: str
     producer: Mapping[str, str]
     checksums: Mapping[str, str]
+    explains: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The card as JSON-ready data."""
@@ -88,6 +91,7 @@ class ArtifactCard:
             "created": self.created,
             "producer": dict(self.producer),
             "checksums": dict(self.checksums),
+            "explains": self.explains,
         }
 
     @classmethod
@@ -102,6 +106,7 @@ class ArtifactCard:
             created=data["created"],
             producer=data["producer"],
             checksums=data["checksums"],
+            explains=data.get("explains", False),  # older cards do not say, and their graphs cannot
         )
 
 

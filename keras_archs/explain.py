@@ -8,6 +8,7 @@ et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Loc
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -15,6 +16,21 @@ from keras import layers
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+
+class PooledClassifier(NamedTuple):
+    """The end of a network of which class activation maps can be made: a dense layer over means of feature maps."""
+
+    pooling: keras.Layer
+    head: keras.Layer
+
+
+def pooled_classifier(model: keras.Model) -> PooledClassifier | None:
+    """Return the global average pooling and the dense layer that a network ends in; None if it ends otherwise."""
+    match _tail(model):
+        case [layers.GlobalAveragePooling2D(data_format="channels_last") as pooling, layers.Dense() as head]:
+            return PooledClassifier(pooling, head)
+    return None
 
 
 def class_activation_map(
@@ -35,7 +51,13 @@ def class_activation_map(
     Raises:
         ValueError: If the network ends otherwise (`grad_cam` takes any), or for classes that it does not have.
     """
-    pooling, head = _classifier(model)
+    classifier = pooled_classifier(model)
+    if classifier is None:
+        raise ValueError(
+            f"{model.name!r} does not end in global average pooling and a dense layer, but in "
+            f"{' and '.join(type(layer).__name__ for layer in _tail(model))}: grad_cam() takes any network"
+        )
+    pooling, head = classifier
     features, scores = _run(keras.Model(model.input, [pooling.input, model.output]), images)
     chosen = _chosen(scores, classes)
     kernel = keras.ops.convert_to_numpy(head.kernel)
@@ -139,16 +161,8 @@ def _reuse(kernels: Sequence[Floats]) -> Floats:
     return matrix
 
 
-def _classifier(model: keras.Model) -> tuple[keras.Layer, keras.Layer]:
-    """The pooling and the dense layer that a network must end in for exact maps."""
-    tail = [layer for layer in model.layers[-3:] if not isinstance(layer, layers.Dropout)][-2:]
-    match tail:
-        case [layers.GlobalAveragePooling2D() as pooling, layers.Dense() as head]:
-            return pooling, head
-    raise ValueError(
-        f"{model.name!r} does not end in global average pooling and a dense layer, but in "
-        f"{' and '.join(type(layer).__name__ for layer in tail)}: grad_cam() takes any network"
-    )
+def _tail(model: keras.Model) -> list[keras.Layer]:
+    return [layer for layer in model.layers[-3:] if not isinstance(layer, layers.Dropout)][-2:]
 
 
 def _feature_layer(model: keras.Model, name: str | None) -> keras.Layer:

@@ -1,9 +1,4 @@
-"""Publish a Keras model as a version in a model repository that TensorFlow Serving and our gateway serve as it is.
-
-The weights become constants of the graph, which then runs 1.2 to 1.9 times as fast in TensorFlow on CPU as
-`model.export` and is converted faster by OpenVINO. All signatures call one function, so the weights are stored once.
-TensorFlow would copy them some 25 times while it saves, so it saves a graph of zeros, into which they are put on disk.
-"""
+"""Publish a Keras model as a version in a model repository that TensorFlow Serving and our gateway serve as it is."""
 
 from __future__ import annotations
 
@@ -12,11 +7,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -31,8 +25,8 @@ from keras_archs.labels import Label, imagenet_labels
 from keras_archs.origin import Origin, origin_of
 from keras_archs.preprocessing import Preprocessing
 from keras_archs.registry import card_for
+from keras_archs.signatures import signatures
 
-CLASSIFY_TOP_K = 5
 _WARMUP_BATCHES = (1, 8)
 
 
@@ -68,6 +62,9 @@ def export_model(
         classify: `inputs` string [N], serialized tf.Example with `image/encoded` -> `classes` string and `scores`
             float32, both [N, 5], best first: TensorFlow Serving's Classify API.
         features: `images` -> `features` float32 [N, D], what the last Dense layer reads. Absent without one.
+        explain: `images`, `classes` int64 [N], of which -1 means the likeliest -> `maps` float32 [N, rows, columns],
+            the class activation maps of `chosen` int64 [N], and `probabilities`: what
+            `keras_archs.class_activation_map` gives. Absent unless the model ends in global average pooling and Dense.
 
     Args:
         model: A model with one image input [N, H, W, C], normalised as `preprocessing` says, and one output
@@ -196,11 +193,11 @@ def _check_version(version: int) -> None:
 
 def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
     weights = FrozenWeights()
-    module, signatures = _graph(model, card, weights)
+    made = signatures(model, card, weights)
     tf.saved_model.save(
-        module,
+        tf.Module(),
         str(path),
-        signatures=signatures,
+        signatures=made,
         # swish's custom gradient would capture a tensor that freezing has pruned; a server needs no gradients
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
     )
@@ -209,97 +206,8 @@ def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
         (path / file).parent.mkdir(exist_ok=True)
     (path / artifact.LABELS).write_text("".join(f"{label.name}\n" for label in card.labels), encoding="utf-8")
     _write_warmup(path / artifact.WARMUP, card)
-    card = replace(card, checksums=artifact.checksums(path))
+    card = replace(card, explains="explain" in made, checksums=artifact.checksums(path))
     (path / artifact.CARD).write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
-
-
-def _graph(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -> tuple[tf.Module, dict[str, Any]]:
-    preprocessing = card.preprocessing
-    shape = (*preprocessing.size, preprocessing.channels)
-    # one concrete function that no attribute refers to: it is then saved once, as what the signatures call
-    infer = tf.function(_inference(model, preprocessing, weights)).get_concrete_function(
-        tf.TensorSpec([None, *shape], tf.uint8)
-    )
-    names = tf.constant([label.name for label in card.labels])
-
-    def decode(encoded: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(
-            lambda one: decode_image(one, preprocessing),
-            encoded,
-            fn_output_signature=tf.TensorSpec(shape, tf.uint8),
-        )
-
-    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.uint8, name="images")])
-    def serving_default(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": infer(images)["probabilities"]}
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
-    def serving_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"probabilities": infer(decode(image_bytes))["probabilities"]}
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
-    def classify(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        examples = tf.io.parse_example(inputs, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
-        probabilities = infer(decode(examples["image/encoded"]))["probabilities"]
-        scores, indices = tf.math.top_k(probabilities, k=min(CLASSIFY_TOP_K, len(card.labels)))
-        return {"classes": tf.gather(names, indices), "scores": scores}
-
-    signatures = {
-        "serving_default": serving_default,
-        "serving_bytes": serving_bytes,
-        "classify": classify,
-    }
-    if "features" in infer.structured_outputs:
-
-        @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.uint8, name="images")])
-        def features(images: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"features": infer(images)["features"]}
-
-        signatures["features"] = features
-    return tf.Module(), signatures
-
-
-def _inference(
-    model: keras.Model, preprocessing: Preprocessing, weights: FrozenWeights
-) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """The function that every signature calls: uint8 images -> probabilities, and features where there are any."""
-    head = next((layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense)), None)
-    outputs = {"probabilities": model.outputs[0]} | ({"features": head.input} if head else {})
-    network = keras.Model(model.inputs, outputs)
-    gives_logits = getattr(model.layers[-1], "activation", None) is keras.activations.linear
-
-    def infer(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        values, _ = network.stateless_call(
-            weights.stand_ins(network.trainable_variables),
-            weights.stand_ins(network.non_trainable_variables),
-            (tf.cast(images, tf.float32) - preprocessing.mean) / preprocessing.std,
-            training=False,
-        )
-        values = {key: tf.cast(value, tf.float32) for key, value in values.items()}
-        if gives_logits:
-            values["probabilities"] = tf.nn.softmax(values["probabilities"])
-        return values
-
-    return infer
-
-
-def decode_image(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """`preprocessing.load_image` in TensorFlow: string [] -> uint8 [H, W, C], the same crop and filter."""
-    image = tf.io.decode_image(encoded, channels=preprocessing.channels, expand_animations=False)
-    size = tf.constant(preprocessing.size, tf.float32)
-    available = tf.cast(tf.shape(image)[:2], tf.float32)
-    # the largest centred box with the target's aspect ratio, then crop_fraction of it
-    box = size * tf.reduce_min(available / size) * preprocessing.crop_fraction
-    scale = size / box
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=tf.cast(image, tf.float32)[tf.newaxis],
-        size=preprocessing.size,
-        scale=scale,
-        translation=-scale * (available - box) / 2,
-        kernel_type={"bicubic": "keyscubic", "bilinear": "triangle"}[preprocessing.interpolation],
-        antialias=True,
-    )[0]
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 
 def _write_warmup(path: Path, card: ArtifactCard) -> None:

@@ -22,13 +22,12 @@ class FrozenWeights:
     """A network's weights on their way into a SavedModel."""
 
     def __init__(self) -> None:
-        self._variables: dict[str, keras.Variable] = {}
+        self._variables: list[keras.Variable] = []
 
     def stand_ins(self, variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
-        """Zeros for these variables, in the graph that is being traced."""
-        named = {f"frozen_weight_{number}": one for number, one in enumerate(variables, start=len(self._variables))}
-        self._variables |= named
-        return [tf.constant(0, variable.dtype, variable.shape, name=name) for name, variable in named.items()]
+        """Zeros for these variables, in the graph that is being traced: once or, as TensorFlow likes, again."""
+        self._variables = list(variables)
+        return [tf.constant(0, one.dtype, one.shape, name=_name(number)) for number, one in enumerate(variables)]
 
     def write_into(self, version_dir: Path) -> None:
         """Puts the weights where the saved graph has zeros.
@@ -36,14 +35,14 @@ class FrozenWeights:
         Raises:
             ValueError: They are too large for it.
         """
-        size = sum(math.prod(one.shape) * tf.as_dtype(one.dtype).size for one in self._variables.values())
+        size = sum(math.prod(one.shape) * tf.as_dtype(one.dtype).size for one in self._variables)
         if size > _MOST_BYTES:
             raise ValueError(
                 f"a SavedModel's graph takes weights of at most {_MOST_BYTES:,} bytes; these have {size:,}"
             )
         path = version_dir / artifact.SAVED_MODEL
         saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-        missing = dict(self._variables)
+        missing = {_name(number): one for number, one in enumerate(self._variables)}
         for function in saved.meta_graphs[0].graph_def.library.function:
             for node in function.node_def:
                 if node.name in missing:
@@ -53,3 +52,7 @@ class FrozenWeights:
             raise RuntimeError(f"TensorFlow saved a graph without the weights {', '.join(missing)}")
         path.write_bytes(saved.SerializeToString())
         (version_dir / "fingerprint.pb").unlink(missing_ok=True)  # it was the zeros'; a SavedModel needs none
+
+
+def _name(number: int) -> str:
+    return f"frozen_weight_{number}"

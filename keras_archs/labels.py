@@ -10,7 +10,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassScore", "Label", "best_classes", "imagenet_labels"]
+__all__ = ["ClassScore", "Label", "best_classes", "class_score", "imagenet_labels"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,12 @@ class ClassScore:
     score: float
 
 
+def class_score(probabilities: NDArray[np.float32], labels: Sequence[Label], index: int) -> ClassScore:
+    """Returns one of an image's classes."""
+    return ClassScore(index, labels[index].name, labels[index].wordnet_id, float(probabilities[index]))
+
+
 def best_classes(probabilities: NDArray[np.float32], labels: Sequence[Label], top_k: int) -> list[ClassScore]:
     """Returns the `top_k` likeliest of one image's classes, likeliest first; equal scores by index."""
     best = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [
-        ClassScore(int(index), labels[index].name, labels[index].wordnet_id, float(probabilities[index]))
-        for index in best
-    ]
+    return [class_score(probabilities, labels, int(index)) for index in best]

@@ -1,7 +1,7 @@
 """Everything that can go wrong with a request: one class per kind, each with its HTTP status and title.
 
-Responses, the OpenAPI document and the tests are made from `CATALOGUE`, so a kind is described in one place. The core
-raises these without knowing of HTTP beyond the number.
+Responses and the OpenAPI document are made from these, so a kind is described in one place. The core raises them
+without knowing of HTTP beyond the number.
 """
 
 from __future__ import annotations
@@ -57,6 +57,12 @@ class LabelNotFoundError(ServingError):
     status, slug, title = 404, "label-not-found", "Unknown version label"
 
 
+class NotAcceptableError(ServingError):
+    """The client takes none of the media types that there are of the answer."""
+
+    status, slug, title = 406, "not-acceptable", "No acceptable media type"
+
+
 class UploadTimeoutError(ServingError):
     """The client took too long to send its request."""
 
@@ -87,6 +93,12 @@ class InvalidParameterError(ServingError):
     status, slug, title = 422, "invalid-parameter", "Invalid parameter"
 
 
+class ExplanationUnsupportedError(ServingError):
+    """The version has no class activation maps, as its network ends otherwise or its export is too old."""
+
+    status, slug, title = 422, "explanation-unsupported", "The network cannot be explained"
+
+
 class OverloadedError(ServingError):
     """More requests wait than the server lets wait."""
 
@@ -111,7 +123,7 @@ class DeadlineExceededError(ServingError):
     status, slug, title, retry_after = 504, "deadline-exceeded", "The deadline passed", 1
 
 
-CATALOGUE: tuple[type[ServingError], ...] = (
+OF_CLASSIFYING: tuple[type[ServingError], ...] = (
     InvalidImageError,
     MalformedRequestError,
     ModelNotFoundError,
@@ -127,3 +139,4 @@ CATALOGUE: tuple[type[ServingError], ...] = (
     BackendUnavailableError,
     DeadlineExceededError,
 )
+OF_EXPLAINING = (*OF_CLASSIFYING, NotAcceptableError, ExplanationUnsupportedError)

@@ -14,17 +14,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.engines import Engine, State
 from serving.errors import CLIENT_CLOSED_REQUEST
 
+ENDPOINTS = ("classify", "explain")
+
 
 class RequestMetrics:
-    """Counts and times classify requests. Model names that are not published share one label, so labels are bounded."""
+    """Counts and times requests that bring images. Model names that are not published share one label, so few exist."""
 
     def __init__(self, app: ASGIApp, *, registry: CollectorRegistry, published: Callable[[], Collection[str]]) -> None:
         """Wraps `app` and registers its metrics in `registry`; `published` gives the names that get a label."""
         self._app = app
         self._published = published
-        self._requests = Counter("keras_archs_requests", "Classify requests.", ["model", "status"], registry=registry)
+        self._requests = Counter(
+            "keras_archs_requests", "Requests that bring images.", ["endpoint", "model", "status"], registry=registry
+        )
         self._seconds = Histogram(
-            "keras_archs_request_seconds", "Time to answer classify requests.", ["model"], registry=registry
+            "keras_archs_request_seconds", "Time to answer them.", ["endpoint", "model"], registry=registry
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,11 +45,12 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, watching)
         finally:
-            if scope["type"] == "http" and scope["path"].startswith("/classify/"):
+            endpoint, slash, _ = scope.get("path", "").removeprefix("/").partition("/")
+            if scope["type"] == "http" and slash and endpoint in ENDPOINTS:
                 name = scope.get("path_params", {}).get("model", "")
                 model = name if name in self._published() else "unknown"
-                self._requests.labels(model, status).inc()
-                self._seconds.labels(model).observe(time.perf_counter() - started)
+                self._requests.labels(endpoint, model, status).inc()
+                self._seconds.labels(endpoint, model).observe(time.perf_counter() - started)
 
 
 class EngineMetrics(Collector):

@@ -1,25 +1,29 @@
-"""Classification, knowing nothing of HTTP: encoded images in, labelled scores out."""
+"""Classification and its explanation, knowing nothing of HTTP: encoded images in, labelled scores and maps out."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.artifact import ArtifactCard
-from keras_archs.labels import ClassScore, best_classes
+from keras_archs.artifact import LIKELIEST, ArtifactCard
+from keras_archs.heatmap import overlay
+from keras_archs.labels import ClassScore, best_classes, class_score
 from keras_archs.preprocessing import ImageError, ImageTooLargeError, Preprocessing, load_image
 from serving import errors
 from serving.engines import Engine, VersionGoneError
 from serving.repository import ModelSpec
-from serving.workers import WorkerPool
+from serving.workers import Timed, WorkerPool
 
 DEFAULT_TOP_K = 5
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,34 @@ class Classification:
     version: int
     images: list[list[ClassScore]]
     timing: Timing
+
+
+@dataclass(frozen=True)
+class ExplanationTiming(Timing):
+    """The same, and the seconds spent drawing."""
+
+    draw: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where an image speaks for a class; and who says so.
+
+    Attributes:
+        card: The model's card.
+        version: Its version.
+        explained: The class.
+        grid: Its class activation map, float32 [rows, columns], over what the model sees of the image.
+        picture: The map laid over what the model sees, as PNG, if it was asked for.
+        timing: Where the time went.
+    """
+
+    card: ArtifactCard
+    version: int
+    explained: ClassScore
+    grid: NDArray[np.float32]
+    picture: bytes | None
+    timing: ExplanationTiming
 
 
 class ClassificationService:
@@ -77,15 +109,41 @@ class ClassificationService:
         Raises:
             ServingError: Of the kind that says why there is no answer.
         """
+        return await self._in_time(lambda deadline: self._classify(images, spec, top_k, deadline), within)
+
+    async def explain(
+        self,
+        image: bytes,
+        spec: ModelSpec,
+        *,
+        index: int | None = None,
+        draw: bool = False,
+        within: float | None = None,
+    ) -> Explanation:
+        """Shows which places of an encoded image speak for a class.
+
+        Args:
+            image: JPEG, PNG, WebP, BMP or GIF.
+            spec: The model, and its version or label.
+            index: The class; None for the likeliest.
+            draw: Whether to make a picture of the map.
+            within: As for `classify`.
+
+        Raises:
+            ServingError: Of the kind that says why there is no answer.
+        """
+        return await self._in_time(lambda deadline: self._explain(image, spec, index, draw, deadline), within)
+
+    async def _in_time(self, answer: Callable[[float], Awaitable[Answer]], within: float | None) -> Answer:
         seconds = self._timeout if within is None else min(within, self._timeout)
         deadline = asyncio.get_running_loop().time() + seconds
         with self._admitted():
             try:
                 async with asyncio.timeout_at(deadline):
                     try:
-                        return await self._classify(images, spec, top_k, deadline)
+                        return await answer(deadline)
                     except VersionGoneError:  # so another answers by now, whose input may be another as well
-                        return await self._classify(images, spec, top_k, deadline)
+                        return await answer(deadline)
             except TimeoutError:
                 raise errors.DeadlineExceededError(f"there was no answer within {seconds:g} s") from None
 
@@ -107,8 +165,7 @@ class ClassificationService:
         top_k = min(DEFAULT_TOP_K, classes) if top_k is None else top_k
         if top_k > classes:
             raise errors.InvalidParameterError(f"top_k is from 1 to {classes}, the classes of {spec.name}; got {top_k}")
-        decode = functools.partial(_decode, preprocessing=model.card.preprocessing, max_pixels=self._max_pixels)
-        decoded = await self._decoders.map(decode, list(enumerate(images)))
+        decoded = await self._decoded(images, model.card)
         prediction = await model.predict(np.stack(decoded.results), deadline)
         return Classification(
             card=model.card,
@@ -116,6 +173,43 @@ class ClassificationService:
             images=[best_classes(scores, model.card.labels, top_k) for scores in prediction.probabilities],
             timing=Timing(decoded.busy, decoded.queue + prediction.queue, prediction.inference),
         )
+
+    async def _explain(
+        self, image: bytes, spec: ModelSpec, index: int | None, draw: bool, deadline: float
+    ) -> Explanation:
+        model = await self.engine.acquire(spec)
+        card, classes = model.card, len(model.card.labels)
+        if not card.explains:
+            raise errors.ExplanationUnsupportedError(
+                f"version {model.version} of {spec.name} has no class activation maps: it does not end in global "
+                "average pooling and a dense layer, or was exported before there were any"
+            )
+        if index is not None and not 0 <= index < classes:
+            raise errors.InvalidParameterError(
+                f"class is from 0 to {classes - 1}, the classes of {spec.name}; got {index}"
+            )
+        decoded = await self._decoded([image], card)
+        wanted = np.array([LIKELIEST if index is None else index], np.int64)
+        explanation = await model.explain(np.stack(decoded.results), wanted, deadline)
+        ((grid,), (chosen,), (probabilities,)) = explanation.found
+        drawn = await self._decoders.map(functools.partial(_draw, decoded.results[0]), [grid]) if draw else None
+        return Explanation(
+            card=card,
+            version=model.version,
+            explained=class_score(probabilities, card.labels, int(chosen)),
+            grid=grid,
+            picture=drawn.results[0] if drawn else None,
+            timing=ExplanationTiming(
+                decoded.busy,
+                decoded.queue + explanation.queue + (drawn.queue if drawn else 0.0),
+                explanation.inference,
+                drawn.busy if drawn else 0.0,
+            ),
+        )
+
+    async def _decoded(self, images: Sequence[bytes], card: ArtifactCard) -> Timed[NDArray[np.uint8]]:
+        decode = functools.partial(_decode, preprocessing=card.preprocessing, max_pixels=self._max_pixels)
+        return await self._decoders.map(decode, list(enumerate(images)))
 
     async def close(self) -> None:
         """Ends the decoding in hand."""
@@ -130,3 +224,10 @@ def _decode(numbered: tuple[int, bytes], preprocessing: Preprocessing, max_pixel
         raise errors.ImageTooLargeError(f"image {number + 1}: {error}") from error
     except ImageError as error:
         raise errors.InvalidImageError(f"image {number + 1}: {error}") from error
+
+
+def _draw(pixels: NDArray[np.uint8], grid: NDArray[np.float32]) -> bytes:
+    height, width, _ = pixels.shape
+    drawn = io.BytesIO()
+    overlay(np.broadcast_to(pixels, (height, width, 3)), grid).save(drawn, "PNG")  # of greyscale, three channels
+    return drawn.getvalue()

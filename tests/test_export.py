@@ -68,6 +68,60 @@ def test_probabilities_and_features_equal_the_keras_models(tmp_path: Path, image
     np.testing.assert_allclose(features, pooled, atol=1e-4)
 
 
+def pooled(
+    channels: int = 3, *, dropout: bool = False, trainable: bool = True, bias: bool = True, activation: str = "softmax"
+) -> keras.Model:
+    """A network that ends in global average pooling and a dense layer, in one of the ways that there are."""
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((32, 48, channels))
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    if dropout:
+        x = keras.layers.Dropout(0.5)(x)
+    wide = keras.initializers.RandomNormal(0, 3)
+    head = keras.layers.Dense(4, activation=activation, use_bias=bias, kernel_initializer=wide, trainable=trainable)
+    return keras.Model(inputs, head(x))
+
+
+@pytest.mark.parametrize(
+    "form", [{}, {"channels": 1}, {"dropout": True}, {"trainable": False}, {"bias": False}, {"activation": "linear"}]
+)
+def test_explain_gives_the_class_activation_maps(tmp_path: Path, images: Any, form: dict[str, Any]) -> None:
+    model, seen = pooled(**form), images[..., : form.get("channels", 3)]
+    preprocessing = Preprocessing((32, 48), SMALL.mean[: seen.shape[-1]], SMALL.std[: seen.shape[-1]])
+    path = export(tmp_path, model, preprocessing=preprocessing).path
+    _, exported = signatures(path)
+    assert artifact.read_card(path).explains
+    likeliest = [artifact.LIKELIEST] * len(seen)
+    for asked, given in ((None, likeliest), ([3, 0, 2, 1, 3], [3, 0, 2, 1, 3])):
+        expected, classes = keras_archs.class_activation_map(model, preprocessing.normalize(seen), asked)
+        found = exported["explain"](images=tf.constant(seen), classes=tf.constant(given, tf.int64))
+        assert np.ptp(expected) > 0.1
+        np.testing.assert_allclose(found["maps"].numpy(), expected, atol=1e-4)
+        np.testing.assert_array_equal(found["chosen"].numpy(), classes)
+        answered = exported["serving_default"](images=tf.constant(seen))["probabilities"]
+        np.testing.assert_allclose(found["probabilities"], answered, atol=1e-6)
+
+
+def test_explain_refuses_classes_that_there_are_none_of(tmp_path: Path, images: Any) -> None:
+    _, exported = signatures(export(tmp_path, pooled()).path)
+    for impossible in (4, -2):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            exported["explain"](images=tf.constant(images[:1]), classes=tf.constant([impossible], tf.int64))
+
+
+def test_what_ends_otherwise_does_not_explain(tmp_path: Path) -> None:
+    inputs = keras.Input((32, 48, 3))
+    flat = keras.layers.Dense(4, activation="softmax")(keras.layers.Flatten()(keras.layers.Conv2D(2, 9)(inputs)))
+    path = export(tmp_path, keras.Model(inputs, flat)).path
+    _, exported = signatures(path)
+    assert "explain" not in exported
+    card = artifact.read_card(path)
+    assert not card.explains
+    older = {key: value for key, value in card.to_json().items() if key != "explains"}
+    assert artifact.ArtifactCard.from_json(older) == card  # cards of before there was such a signature
+
+
 def test_logits_become_probabilities(tmp_path: Path, images: Any) -> None:
     _, exported = signatures(export(tmp_path, small_model(activation=None)).path)
     _, reference = signatures(export(tmp_path, small_model()).path)
@@ -113,7 +167,7 @@ def test_encoded_images_are_decoded_as_load_image_does(lite0_repository: Path, p
 def test_decoding_in_the_graph_has_the_same_geometry(interpolation: Any, shape: tuple[int, int]) -> None:
     from PIL import Image
 
-    from keras_archs.export import decode_image
+    from keras_archs.signatures import decode_image
     from tests.conftest import encode
 
     noise = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
@@ -207,7 +261,7 @@ def test_the_signatures_are_those_of_the_contract(lite0_repository: Path) -> Non
         for name, signature in exported.items()
         if not name.startswith("__")
     }
-    assert set(described) == {"serving_default", "serving_bytes", "classify", "features"}
+    assert set(described) == {"serving_default", "serving_bytes", "classify", "features", "explain"}
     ((name, images),) = described["serving_default"][0].items()
     assert (name, images.dtype, images.shape.as_list()) == ("images", tf.uint8, [None, 224, 224, 3])
     probabilities = described["serving_default"][1]["probabilities"]
@@ -215,6 +269,15 @@ def test_the_signatures_are_those_of_the_contract(lite0_repository: Path) -> Non
     assert list(described["serving_bytes"][0]) == ["image_bytes"]
     assert list(described["classify"][0]) == ["inputs"]
     assert described["features"][1]["features"].shape.as_list() == [None, 1280]
+    taken, given = (
+        {name: (one.dtype, one.shape.as_list()) for name, one in side.items()} for side in described["explain"]
+    )
+    assert taken == {"images": (tf.uint8, [None, 224, 224, 3]), "classes": (tf.int64, [None])}
+    assert given == {
+        "maps": (tf.float32, [None, 7, 7]),
+        "chosen": (tf.int64, [None]),
+        "probabilities": (tf.float32, [None, 1000]),
+    }
 
 
 def test_warmup_records_replay(lite0_repository: Path) -> None:

@@ -9,11 +9,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from keras_archs import artifact
 from keras_archs.registry import list_models, model_card
-from tests.support.gateway import running_gateway
+from tests.support.gateway import Gateway, running_gateway
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,13 +64,19 @@ def test_the_python_runs_and_says_what_its_comments_say(
     assert artifact.published_versions(tmp_path / "models" / "cats-or-dogs") == [1]
 
 
-def test_the_curl_line_gives_the_answer_that_is_shown(lite0_repository: Path, tmp_path: Path) -> None:
-    (line,) = (line for line in README.splitlines() if line.startswith("$ curl "))
-    *_, header, _, file, url = shlex.split(line.removeprefix("$ "))
+def curl(gateway: Gateway, line: str) -> httpx.Response:
+    given = shlex.split(line.removeprefix("$ "))
+    header, file = (given[given.index(option) + 1] for option in ("-H", "--data-binary"))
     body = (ROOT / file.removeprefix("@")).read_bytes()
-    path = re.sub(r"^http://127\.0\.0\.1:8000", "", url)
+    path = given[-1].removeprefix("http://127.0.0.1:8000")
+    return gateway.client.post(path, content=body, headers=dict([header.split(": ")]))
+
+
+def test_the_curl_lines_give_the_answer_and_the_picture_that_are_shown(lite0_repository: Path, tmp_path: Path) -> None:
     with running_gateway(lite0_repository, tmp_path / "log") as gateway:
-        answer = gateway.client.post(path, content=body, headers=dict([header.split(": ")])).json()
+        classified, explained = (curl(gateway, line) for line in README.splitlines() if line.startswith("$ curl "))
+    assert explained.content.startswith(b"\x89PNG")
+    answer = classified.json()
     for scores in answer["images"]:
         for score in scores:
             score["score"] = round(score["score"], 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +62,29 @@ class Prediction:
     inference: float
 
 
+class ActivationMaps(NamedTuple):
+    """What the signature `explain` gives for N images.
+
+    Attributes:
+        maps: Class activation maps, float32 [N, rows, columns]. The mean of one and its class's bias are the logit.
+        chosen: The classes that they are of, int64 [N].
+        probabilities: Of all classes, float32 [N, classes].
+    """
+
+    maps: NDArray[np.float32]
+    chosen: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Class activation maps, and the seconds spent waiting and computing."""
+
+    found: ActivationMaps
+    queue: float
+    inference: float
+
+
 class VersionGoneError(ModelUnavailableError):
     """The version that was acquired is not loaded any more, most likely because a newer one is: acquire again."""
 
@@ -82,6 +105,19 @@ class Model(Protocol):
 
         Args:
             images: For each image the model's input.
+            deadline: When the answer is worth nothing any more, in the event loop's time.
+
+        Raises:
+            VersionGoneError: Of models in another process only.
+            ServingError: There is no answer.
+        """
+
+    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> Explanation:
+        """Class activation maps of uint8 images [N, H, W, C]. For models only of which the card says `explains`.
+
+        Args:
+            images: For each image the model's input.
+            classes: For each the class to explain, int64 [N]; `artifact.LIKELIEST` for the likeliest.
             deadline: When the answer is worth nothing any more, in the event loop's time.
 
         Raises:

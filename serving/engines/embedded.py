@@ -12,17 +12,18 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs import artifact
 from keras_archs.artifact import ArtifactCard
-from serving.engines import BackendStatus, Prediction, State, VersionStatus
+from serving.engines import ActivationMaps, BackendStatus, Explanation, Prediction, State, VersionStatus
+from serving.engines.runtime import Explain, Runtime, Session
 from serving.engines.watch import RepositoryWatch
 from serving.errors import ModelUnavailableError
 from serving.repository import ModelEntry, ModelSpec
@@ -30,41 +31,36 @@ from serving.workers import WorkerPool
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
 RETRY_SECONDS = 60.0  # a version that failed to load is tried again after this; TensorFlow Serving's interval
 
 
-class Session(Protocol):
-    """A compiled graph that threads may share."""
-
-    max_batch: int
-
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities [N, classes] of at most `max_batch` images, computed on the calling thread."""
-
-
-class Runtime(Protocol):
-    """A library that compiles and runs SavedModels."""
-
-    def load(self, version_dir: Path, card: ArtifactCard) -> Session:
-        """Compiles a version; any exception means that it cannot be served."""
-
-
-@dataclass(frozen=True)
+@dataclass
 class EmbeddedModel:
-    """A loaded version."""
+    """A loaded version; `explainer` is there once it has been asked to explain something."""
 
     version: int
     card: ArtifactCard
     session: Session
-    workers: WorkerPool
+    engine: EmbeddedEngine
     size: int
+    explainer: asyncio.Task[Explain] | None = None
 
     async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
         """Class probabilities of uint8 images [N, H, W, C]; who asks ends it at its deadline by cancelling."""
         step = self.session.max_batch
         batches = [images[start : start + step] for start in range(0, len(images), step)]
-        timed = await self.workers.map(self.session.infer, batches)
+        timed = await self.engine.workers.map(self.session.infer, batches)
         return Prediction(np.concatenate(timed.results), timed.queue, timed.busy)
+
+    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> Explanation:
+        """Class activation maps of uint8 images [N, H, W, C]; cancelled as `predict` is."""
+        explain = await self.engine.explainer(self)
+        step = self.session.max_batch
+        parts = [slice(start, start + step) for start in range(0, len(images), step)]
+        timed = await self.engine.workers.map(lambda part: explain(images[part], classes[part]), parts)
+        found = ActivationMaps(*map(np.concatenate, zip(*timed.results, strict=True)))
+        return Explanation(found, timed.queue, timed.busy)
 
 
 @dataclass(frozen=True)
@@ -102,13 +98,13 @@ class EmbeddedEngine:
         self._watch = RepositoryWatch(repository, poll_seconds=poll_seconds)
         self._runtime = runtime
         self._memory_limit = memory_limit
-        self._workers = WorkerPool(workers, "infer")
+        self.workers = WorkerPool(workers, "infer")
         self._one_load = asyncio.Lock()  # loading takes much memory, and making room is for one
         self._loaded: OrderedDict[_Key, EmbeddedModel] = OrderedDict()  # least recently used first
         self._loading: dict[_Key, asyncio.Task[EmbeddedModel]] = {}
         self._failed: dict[_Key, _Failure] = {}
         self._current: dict[str, int] = {}  # the version that answers when none is asked for
-        self._replacing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+        self._background: set[asyncio.Task[Any]] = set()  # the loop itself holds tasks only weakly
 
     async def start(self) -> None:
         """Reads the repository and begins to watch it."""
@@ -117,11 +113,11 @@ class EmbeddedEngine:
     async def close(self) -> None:
         """Stops watching, ends the work in hand and unloads everything."""
         await self._watch.close()
-        for task in [*self._replacing, *self._loading.values()]:
+        for task in [*self._background, *self._loading.values()]:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
-        await asyncio.to_thread(self._workers.close)
+        await asyncio.to_thread(self.workers.close)
         self._loaded.clear()
 
     def problem(self) -> str | None:
@@ -172,6 +168,14 @@ class EmbeddedEngine:
                 self._promote(entry.name, model.version)
             return model
 
+    async def explainer(self, model: EmbeddedModel) -> Explain:
+        """What explains with `model`, loaded on first use; however many ask at once, it is loaded once."""
+        if model.explainer is None:
+            loading = self._load_explainer(model)
+            model.explainer = self._in_background(loading, name=f"explain {model.card.name}/{model.version}")
+            model.explainer.add_done_callback(lambda done: done.cancelled() or done.exception())  # as in _load_task
+        return await asyncio.shield(model.explainer)
+
     def _answering(self, entry: ModelEntry, spec: ModelSpec) -> int:
         """What answers `spec` now: the current version while it is loaded, else the best that has not failed."""
         current = self._current.get(entry.name)
@@ -207,7 +211,7 @@ class EmbeddedEngine:
                 size = await asyncio.to_thread(_size_on_disk, version_dir)
                 self._make_room(size)
                 card, session = await asyncio.to_thread(self._read, version_dir)
-                model = self._loaded[key] = EmbeddedModel(version, card, session, self._workers, size)
+                model = self._loaded[key] = EmbeddedModel(version, card, session, self, size)
         except Exception as error:  # a broken version may raise anything, and must not stop the others
             # a runtime's own words may hold paths, so they go to the log only
             reason = str(error) if isinstance(error, artifact.ArtifactError) else "the engine cannot read its graph"
@@ -225,6 +229,21 @@ class EmbeddedEngine:
         artifact.verify(version_dir, card)
         return card, self._runtime.load(version_dir, card)
 
+    async def _load_explainer(self, model: EmbeddedModel) -> Explain:
+        started = time.monotonic()
+        try:
+            async with self._one_load:
+                self._make_room(model.size)
+                explain = await asyncio.to_thread(model.session.explainer)
+        except Exception as error:  # as in _load
+            model.explainer = None  # whoever asks next tries again
+            log.error("cannot explain with version %d of %s: %s", model.version, model.card.name, error)
+            raise ModelUnavailableError(f"version {model.version} of {model.card.name} cannot explain now") from error
+        model.size *= 2  # it holds the weights once more
+        seconds = time.monotonic() - started
+        log.info("loaded what explains version %d of %s in %.2f s", model.version, model.card.name, seconds)
+        return explain
+
     def _make_room(self, size: int) -> None:
         """Unloads the least recently used models until `size` more bytes fit. Requests in flight keep theirs."""
         if self._memory_limit is None:
@@ -240,9 +259,7 @@ class EmbeddedEngine:
             entry = self._watch.entries[name]
             newest = self._best(entry, ModelSpec(name))
             if newest != current and (name, newest) not in self._loading:
-                task = asyncio.create_task(self._replace(name, newest), name=f"replace {name}/{current}")
-                self._replacing.add(task)
-                task.add_done_callback(self._replacing.discard)
+                self._in_background(self._replace(name, newest), name=f"replace {name}/{current}")
 
     def _forget_removed(self) -> None:
         for key in [*self._loaded, *self._failed]:
@@ -251,6 +268,12 @@ class EmbeddedEngine:
                 self._failed.pop(key, None)
         for name in [name for name in self._current if name not in self._watch.entries]:
             del self._current[name]
+
+    def _in_background(self, work: Coroutine[Any, Any, Result], name: str) -> asyncio.Task[Result]:
+        task = asyncio.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
 
     async def _replace(self, name: str, version: int) -> None:
         with contextlib.suppress(ModelUnavailableError):  # _load has recorded and logged it

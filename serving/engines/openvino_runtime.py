@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any, Literal
@@ -15,11 +18,15 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from keras_archs.artifact import ArtifactCard
+from serving.engines import ActivationMaps
+from serving.engines.runtime import Explain
+from serving.engines.saved_model import write_with_default
 from serving.settings import CPUS
 
 log = logging.getLogger(__name__)
 
 Precision = Literal["f32", "bf16", "auto"]
+Signature = Literal["serving_default", "explain"]
 
 
 class OpenVinoRuntime:
@@ -47,30 +54,60 @@ class OpenVinoRuntime:
 
     def load(self, version_dir: Path, card: ArtifactCard) -> OpenVinoSession:
         """Compiles the `serving_default` signature of a version for single images, and runs it once."""
-        model = self._converted(version_dir, card)
         shape = (1, *card.preprocessing.size, card.preprocessing.channels)
-        model.reshape(list(shape))
-        session = OpenVinoSession(self._core.compile_model(model, "CPU", self._config))
+        requests = self._compiled(version_dir, card, "serving_default", images=shape)
+        session = OpenVinoSession(requests, functools.partial(self._explainer, version_dir, card))
         # A process whose very first inferences run side by side can deadlock: OpenVINO's binding initialises itself in
         # them, one thread waiting for that with the GIL held, another for the GIL. (Seen in 3 of 40 processes.)
         session.infer(np.zeros(shape, np.uint8))
         return session
 
-    def _converted(self, version_dir: Path, card: ArtifactCard) -> ov.Model:
+    def _explainer(self, version_dir: Path, card: ArtifactCard) -> Explain:
+        shape = (1, *card.preprocessing.size, card.preprocessing.channels)
+        requests = self._compiled(version_dir, card, "explain", images=shape, classes=(1,))
+
+        def explain(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> ActivationMaps:
+            with requests.one() as request:
+                request.infer({"images": images, "classes": classes}, share_inputs=True)
+                return ActivationMaps(*(np.array(request.get_tensor(name).data) for name in ActivationMaps._fields))
+
+        return explain
+
+    def _compiled(
+        self, version_dir: Path, card: ArtifactCard, signature: Signature, **shapes: tuple[int, ...]
+    ) -> _InferRequests:
+        model = self._converted(version_dir, card, signature)
+        model.reshape({name: list(shape) for name, shape in shapes.items()})
+        return _InferRequests(self._core.compile_model(model, "CPU", self._config))
+
+    def _converted(self, version_dir: Path, card: ArtifactCard, signature: Signature) -> ov.Model:
         if self._cache_dir is None:
-            return self._core.read_model(version_dir)
-        path = self._cache_dir / f"{_content_key(card)}.xml"
+            return self._read(version_dir, signature)
+        path = self._cache_dir / f"{_content_key(card)}-{signature}.xml"
         if path.is_file():
             try:
                 return self._core.read_model(path)
             except RuntimeError as error:
                 log.warning("the converted form of %s is unreadable and is made anew: %s", card.name, error)
-        model = self._core.read_model(version_dir)
+        model = self._read(version_dir, signature)
         try:
             _save(model, path)
         except OSError as error:
             log.warning("the converted form of %s is not kept: %s", card.name, error)
         return model
+
+    def _read(self, version_dir: Path, signature: Signature) -> ov.Model:
+        """Converts one signature of a SavedModel.
+
+        OpenVINO converts `serving_default` only; asked for the outputs of another, its frontend gives an empty model.
+        So another is read from a copy of the graph that calls it by that name. (To find the pooling and the
+        classifier's weights among the nodes of the converted graph is to rely on what one release makes of them.)
+        """
+        if signature == "serving_default":
+            return self._core.read_model(version_dir)
+        with tempfile.TemporaryDirectory() as folder:
+            write_with_default(version_dir, signature, Path(folder))
+            return self._core.read_model(folder)
 
 
 def _content_key(card: ArtifactCard) -> str:
@@ -89,23 +126,37 @@ def _save(model: ov.Model, path: Path) -> None:
         made.replace(path)
 
 
-class OpenVinoSession:
+class _InferRequests:
     """A compiled model and its idle infer requests."""
-
-    max_batch = 1  # streams side by side are as fast as batches, and no image waits for another
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._compiled = compiled
         self._idle: LifoQueue[ov.InferRequest] = LifoQueue()
 
-    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities [1, classes] of one uint8 image [1, H, W, C]."""
+    @contextmanager
+    def one(self) -> Iterator[ov.InferRequest]:
+        """A request that nobody else uses."""
         try:
             request = self._idle.get_nowait()
         except Empty:
             request = self._compiled.create_infer_request()
         try:
-            request.infer([images], share_inputs=True)
-            return np.array(request.get_output_tensor().data)
+            yield request
         finally:
             self._idle.put(request)
+
+
+class OpenVinoSession:
+    """A version's `serving_default`, compiled."""
+
+    max_batch = 1  # streams side by side are as fast as batches, and no image waits for another
+
+    def __init__(self, requests: _InferRequests, explainer: Callable[[], Explain]) -> None:
+        self._requests = requests
+        self.explainer = explainer
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities [1, classes] of one uint8 image [1, H, W, C]."""
+        with self._requests.one() as request:
+            request.infer([images], share_inputs=True)
+            return np.array(request.get_output_tensor().data)

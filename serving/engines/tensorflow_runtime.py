@@ -9,10 +9,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_archs.artifact import ArtifactCard
+from serving.engines import ActivationMaps
+from serving.engines.runtime import Explain
 
 
 class TensorFlowRuntime:
-    """Loads the `serving_default` signature with plain TensorFlow."""
+    """Loads versions with plain TensorFlow."""
 
     def load(self, version_dir: Path, card: ArtifactCard) -> TensorFlowSession:
         """Loads a version and runs it once, so that no client pays for the first run."""
@@ -35,3 +37,13 @@ class TensorFlowSession:
         """Probabilities [N, classes] of uint8 images [N, H, W, C]."""
         probabilities: NDArray[np.float32] = self._serve(images=tf.constant(images))["probabilities"].numpy()
         return probabilities
+
+    def explainer(self) -> Explain:
+        """The `explain` signature."""
+        signature = self._loaded.signatures["explain"]
+
+        def explain(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> ActivationMaps:
+            found = signature(images=tf.constant(images), classes=tf.constant(classes))
+            return ActivationMaps(*(found[name].numpy() for name in ActivationMaps._fields))
+
+        return explain

@@ -15,7 +15,8 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from serving.engines import Engine
-from serving.engines.embedded import EmbeddedEngine, Runtime
+from serving.engines.embedded import EmbeddedEngine
+from serving.engines.runtime import Runtime
 from serving.errors import ServingError
 from serving.http import openapi, problems, routes
 from serving.http.limits import BodyLimit
@@ -30,7 +31,8 @@ WEB = resources.files("serving") / "web"
 
 DESCRIPTION = """Versioned image classification endpoints, one per network.
 
-Send an image to `POST /classify/{model}`; errors are `application/problem+json`."""
+Send an image to `POST /classify/{model}`, or to `POST /explain/{model}` to see where the network looks.
+Errors are `application/problem+json`."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -62,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.service = service
     problems.install(app)
     openapi.install(app)
-    for router in (routes.classify, routes.models, routes.health):
+    for router in (routes.classify, routes.explain, routes.models, routes.health):
         app.include_router(router)
 
     @app.get("/metrics", include_in_schema=False)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from keras_archs.artifact import MAX_VERSION
+from keras_archs.artifact import MAX_VERSION, ArtifactCard
 from keras_archs.preprocessing import MEDIA_TYPES
 from serving import errors
 from serving.engines import VersionStatus
 from serving.http import body
+from serving.http.accept import preferred
 from serving.http.problems import documented
 from serving.http.schemas import (
     ClassificationOut,
     ClassOut,
+    ExplainIn,
+    ExplanationOut,
     HealthOut,
     ImagesIn,
     InputOut,
@@ -24,12 +28,13 @@ from serving.http.schemas import (
     WantedIn,
 )
 from serving.repository import ModelSpec
-from serving.service import ClassificationService, Timing
+from serving.service import ClassificationService, Explanation, Timing
 
 Name = Annotated[str, Path(description="A model's name in the repository.", examples=["efficientnet-b2"])]
 Version = Annotated[int, Path(ge=1, le=MAX_VERSION, description="A published version.")]
 Label = Annotated[str, Path(min_length=1, max_length=128, description="A version label, e.g. stable, canary.")]
 Wanted = Annotated[WantedIn, Query()]
+Asked = Annotated[ExplainIn, Query()]
 
 IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
@@ -49,11 +54,28 @@ IMAGE_BODY: dict[str, Any] = {
         },
     }
 }
-CLASSIFY_ERRORS = documented(*errors.CATALOGUE)
+PNG = "image/png"
+EXPLANATION: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {PNG: {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {
+            name: {"description": f"Of a picture: {text}.", "schema": {"type": "string"}}
+            for name, text in {
+                "X-Model": "the model",
+                "X-Model-Version": "the version that answered",
+                "X-Model-Trained": "true; false for weights as initialised, of which the map means nothing",
+                "X-Class-Index": "the class that the map is of",
+                "X-Class-Label": "its label, percent-encoded UTF-8",
+                "X-Class-Score": "its probability",
+            }.items()
+        },
+    }
+}
 
 health = APIRouter(tags=["health"])
 models = APIRouter(prefix="/models", tags=["models"])
-classify = APIRouter(prefix="/classify", tags=["classify"], responses=CLASSIFY_ERRORS)
+classify = APIRouter(prefix="/classify", tags=["classify"], responses=documented(*errors.OF_CLASSIFYING))
+explain = APIRouter(prefix="/explain", tags=["explain"], responses=EXPLANATION | documented(*errors.OF_EXPLAINING))
 
 
 async def service(request: Request) -> ClassificationService:
@@ -103,13 +125,9 @@ async def show_model(model: Name, service: Service) -> ModelDetailOut:
         trained=card.weights.trained,
         weights=card.weights.source,
         created=card.created,
-        input=InputOut(
-            size=card.preprocessing.size,
-            channels=card.preprocessing.channels,
-            crop_fraction=card.preprocessing.crop_fraction,
-            interpolation=card.preprocessing.interpolation,
-        ),
+        input=_input(card),
         labels=[label.name for label in card.labels],
+        explain=f"/explain/{model}" if card.explains else None,
     )
 
 
@@ -160,8 +178,91 @@ async def _classify(
     )
 
 
+@explain.post(
+    "/{model}", response_model=ExplanationOut, summary="Explain with the newest version", openapi_extra=IMAGE_BODY
+)
+async def explain_newest(
+    model: Name, request: Request, response: Response, service: Service, asked: Asked
+) -> ExplanationOut | Response:
+    """Shows which places of one image speak for a class: as numbers or, with `Accept: image/png`, as a picture."""
+    return await _explain(ModelSpec(model), request, response, service, asked)
+
+
+@explain.post(
+    "/{model}/versions/{version}",
+    response_model=ExplanationOut,
+    summary="Explain with one version",
+    openapi_extra=IMAGE_BODY,
+)
+async def explain_version(
+    model: Name, version: Version, request: Request, response: Response, service: Service, asked: Asked
+) -> ExplanationOut | Response:
+    """Shows which places of one image speak for a class, with the version given."""
+    return await _explain(ModelSpec(model, version=version), request, response, service, asked)
+
+
+@explain.post(
+    "/{model}/labels/{label}",
+    response_model=ExplanationOut,
+    summary="Explain with a labelled version",
+    openapi_extra=IMAGE_BODY,
+)
+async def explain_label(
+    model: Name, label: Label, request: Request, response: Response, service: Service, asked: Asked
+) -> ExplanationOut | Response:
+    """Shows which places of one image speak for a class, with the version that carries the label."""
+    return await _explain(ModelSpec(model, label=label), request, response, service, asked)
+
+
+async def _explain(
+    spec: ModelSpec, request: Request, response: Response, service: ClassificationService, asked: ExplainIn
+) -> ExplanationOut | Response:
+    service.engine.check(spec)
+    accept = ",".join(request.headers.getlist("Accept"))
+    form = preferred(accept, ("application/json", PNG))
+    if form is None:
+        raise errors.NotAcceptableError(f"got {accept!r}; an explanation is application/json or {PNG}")
+    images = await body.read_images(request, request.app.state.settings.max_images)
+    if len(images) != 1:
+        raise errors.InvalidParameterError(f"a request may have one image to explain; got {len(images)}")
+    answer = await service.explain(images[0], spec, index=asked.index, draw=form == PNG, within=asked.timeout)
+    headers = {"Server-Timing": _server_timing(answer.timing), "Vary": "Accept"}
+    if answer.picture is not None:
+        return Response(answer.picture, media_type=PNG, headers=headers | _described(spec, answer))
+    response.headers.update(headers)
+    return ExplanationOut(
+        model=spec.name,
+        version=answer.version,
+        trained=answer.card.weights.trained,
+        weights=answer.card.weights.source,
+        explained=ClassOut(**vars(answer.explained)),
+        grid=answer.grid.tolist(),
+        input=_input(answer.card),
+    )
+
+
+def _described(spec: ModelSpec, answer: Explanation) -> dict[str, str]:
+    return {
+        "X-Model": spec.name,
+        "X-Model-Version": str(answer.version),
+        "X-Model-Trained": str(answer.card.weights.trained).lower(),
+        "X-Class-Index": str(answer.explained.index),
+        "X-Class-Label": quote(answer.explained.label),
+        "X-Class-Score": f"{answer.explained.score:.6g}",
+    }
+
+
 def _server_timing(timing: Timing) -> str:
     return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in vars(timing).items())
+
+
+def _input(card: ArtifactCard) -> InputOut:
+    return InputOut(
+        size=card.preprocessing.size,
+        channels=card.preprocessing.channels,
+        crop_fraction=card.preprocessing.crop_fraction,
+        interpolation=card.preprocessing.interpolation,
+    )
 
 
 def _model(name: str, versions: tuple[VersionStatus, ...]) -> ModelOut:

@@ -20,15 +20,26 @@ class ImagesIn(BaseModel):
     ]
 
 
-class WantedIn(BaseModel):
+class PatienceIn(BaseModel):
+    """How long a client will wait, in the query."""
+
+    timeout: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Seconds that you will wait; the gateway's own bound is the most."
+    )
+
+
+class WantedIn(PatienceIn):
     """What a client may say of the answer in the query."""
 
     top_k: int | None = Field(
         None, ge=1, description="Classes to return per image, at most as many as the model has. Default: 5."
     )
-    timeout: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Seconds that you will wait; the gateway's own bound is the most."
-    )
+
+
+class ExplainIn(PatienceIn):
+    """What a client may ask to have explained in the query."""
+
+    index: int | None = Field(None, alias="class", ge=0, description="Class index, from 0. Default: the likeliest.")
 
 
 class ClassOut(BaseModel):
@@ -50,6 +61,31 @@ class ClassificationOut(BaseModel):
     images: list[list[ClassOut]] = Field(description="Per image its best classes, best first.")
 
 
+class InputOut(BaseModel):
+    """What the model sees of an image."""
+
+    size: tuple[int, int] = Field(description="Height and width, in pixels.")
+    channels: int
+    crop_fraction: float
+    interpolation: str
+
+
+class ExplanationOut(BaseModel):
+    """Which places of an image speak for a class."""
+
+    model: str = Field(examples=["efficientnet-lite0"])
+    version: int = Field(description="The version that answered.", examples=[1])
+    trained: bool = Field(description="False: weights as initialised, the map means nothing.")
+    weights: str = Field(description="What the weights were trained on or loaded from.")
+    explained: ClassOut = Field(serialization_alias="class", description="The class that the map is of.")
+    grid: list[list[float]] = Field(
+        description="Class activation map by rows, over the part of the image that the model sees (`input`). Its mean, "
+        "plus the class's bias, is the class's logit.",
+        examples=[[[0.2, 1.5], [0.1, 0.4]]],
+    )
+    input: InputOut
+
+
 class VersionOut(BaseModel):
     """One version of a model."""
 
@@ -67,15 +103,6 @@ class ModelOut(BaseModel):
     classify: str = Field(description="Path to send images to.")
 
 
-class InputOut(BaseModel):
-    """What the model sees of an image."""
-
-    size: tuple[int, int] = Field(description="Height and width, in pixels.")
-    channels: int
-    crop_fraction: float
-    interpolation: str
-
-
 class ModelDetailOut(ModelOut):
     """A published model, with the card of the version that answers."""
 
@@ -86,6 +113,9 @@ class ModelDetailOut(ModelOut):
     created: str
     input: InputOut
     labels: list[str] = Field(description="Class names, by index.")
+    explain: str | None = Field(
+        description="Path to send an image to that is to be explained; null: the network cannot."
+    )
 
 
 class HealthOut(BaseModel):

@@ -77,6 +77,10 @@ class Stack:
         """Has the model classify an image."""
         return self.client.post(f"/classify/{MODEL}{path}", content=image, headers=JPEG)
 
+    def explain(self, image: bytes) -> httpx.Response:
+        """Has the model say where it sees what is in an image."""
+        return self.client.post(f"/explain/{MODEL}", content=image, headers=JPEG)
+
     def answering(self, image: bytes, path: str = "") -> int | None:
         """The version that answers; None for an error."""
         response = self.post(image, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.container.stack import MODEL, Stack, podman, running
@@ -92,5 +93,7 @@ def test_the_embedded_profile_gives_the_same_answers(stack: Stack, photographs: 
     with running("keras-archs-test-embedded", "embedded") as embedded:
         for image in photographs.values():
             assert scores(embedded.post(image)) == pytest.approx(scores(stack.post(image)), abs=1e-3)
+            maps = [np.array(one.explain(image).json()["grid"]) for one in (embedded, stack)]
+            np.testing.assert_allclose(maps[0], maps[1], atol=1e-3 * float(np.ptp(maps[0])))
         assert embedded.run("embedded", "id", "-u") == "10001"
         assert podman("ps", "--filter", f"name={embedded.container('tf-serving')}", "--quiet") == ""

@@ -219,6 +219,30 @@ def test_top_k_out_of_range(gateway: Gateway, photographs: dict[str, bytes], top
     assert_problem(response, 422, "invalid-parameter", "top_k", top_k)
 
 
+@pytest.mark.parametrize("index", ["-1", "1000", str(10**30), "abc", "1.5", ""])
+def test_a_class_to_explain_that_is_none(gateway: Gateway, photographs: dict[str, bytes], index: str) -> None:
+    response = post(gateway, photographs["coffee"], path=f"/explain/{MODEL}?class={index}")
+    assert_problem(response, 422, "invalid-parameter", "class", index)
+
+
+def test_more_than_one_image_to_explain(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    encoded = base64.b64encode(photographs["coffee"]).decode()
+    for several in ({"files": list(photographs.items())}, {"json": {"images": [encoded] * 3}}):
+        response = gateway.client.post(f"/explain/{MODEL}", **several)
+        assert_problem(response, 422, "invalid-parameter", "one image to explain; got 3")
+
+
+def test_no_image_to_explain(gateway: Gateway) -> None:
+    for content in (b"", b"not an image at all"):
+        assert_problem(post(gateway, content, path=f"/explain/{MODEL}"), 400, "invalid-image", "image 1")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/jpeg, image/webp", "image/png;q=0", "nonsense"])
+def test_a_form_of_explanation_that_there_is_not(gateway: Gateway, photographs: dict[str, bytes], accept: str) -> None:
+    response = gateway.client.post(f"/explain/{MODEL}", content=photographs["coffee"], headers={"Accept": accept})
+    assert_problem(response, 406, "not-acceptable", accept, "application/json or image/png")
+
+
 @pytest.mark.parametrize("text", ["not base64!", "YWJj\nYWJj", "data:image/jpeg;base64,YWJj", "YWJ", "é"])
 def test_bad_base64(gateway: Gateway, text: str) -> None:
     response = gateway.client.post(PATH, json={"images": [text]})

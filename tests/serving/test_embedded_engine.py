@@ -19,8 +19,9 @@ from keras_archs import artifact
 from keras_archs.artifact import ArtifactCard, Weights
 from keras_archs.labels import Label
 from keras_archs.preprocessing import Preprocessing
-from serving.engines import State
+from serving.engines import ActivationMaps, State
 from serving.engines.embedded import EmbeddedEngine
+from serving.engines.runtime import Explain
 from serving.errors import ModelNotFoundError, ModelUnavailableError, VersionNotFoundError
 from serving.repository import ModelSpec
 
@@ -42,6 +43,7 @@ def publish(repository: Path, name: str, version: int, *, kilobytes: int = 1) ->
         created="2026-01-01T00:00:00+00:00",
         producer={},
         checksums={},
+        explains=True,
     )
     card = replace(card, checksums=artifact.checksums(folder))
     (folder / artifact.CARD).write_text(json.dumps(card.to_json()))
@@ -50,21 +52,38 @@ def publish(repository: Path, name: str, version: int, *, kilobytes: int = 1) ->
 
 @dataclass
 class OneHot:
-    """A session whose answer is its version number, one-hot."""
+    """A session whose answer is its version number, one-hot, and so are its maps, all over."""
 
     version: int
+    runtime: ObedientRuntime
     max_batch: int = 2
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert len(images) <= self.max_batch
         return np.eye(20, dtype=np.float32)[[self.version] * len(images)]
 
+    def explainer(self) -> Explain:
+        self.runtime.loads.append(f"explain {self.version}")
+        assert self.runtime.may_load.wait(10)
+        if self.version in self.runtime.unexplained:
+            raise RuntimeError("cannot parse /secret/path")
+
+        def explain(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> ActivationMaps:
+            assert len(images) == len(classes)
+            probabilities = self.infer(images)
+            chosen = np.where(classes == artifact.LIKELIEST, probabilities.argmax(axis=1), classes)
+            maps = np.ones((len(images), 2, 3), np.float32) * (chosen == self.version)[:, None, None]
+            return ActivationMaps(maps.astype(np.float32), chosen, probabilities)
+
+        return explain
+
 
 @dataclass
 class ObedientRuntime:
-    """Loads what it is given, once `may_load` is set; refuses the versions in `broken`."""
+    """Loads what it is given, once `may_load` is set; refuses the versions in `broken`, or to explain with some."""
 
     broken: set[int] = field(default_factory=set)
+    unexplained: set[int] = field(default_factory=set)
     may_load: threading.Event = field(default_factory=threading.Event)
     loads: list[str] = field(default_factory=list)
 
@@ -76,7 +95,7 @@ class ObedientRuntime:
         assert self.may_load.wait(10)
         if int(version_dir.name) in self.broken:
             raise RuntimeError(f"cannot parse {version_dir}/saved_model.pb")
-        return OneHot(int(version_dir.name))
+        return OneHot(int(version_dir.name), self)
 
 
 @asynccontextmanager
@@ -250,6 +269,61 @@ def test_models_asked_for_at_the_same_time_keep_to_the_bound(tmp_path: Path, run
         async with started(tmp_path, runtime, memory_limit=250_000) as engine:
             await asyncio.gather(*(answering(engine, ModelSpec(name)) for name in "abcd"))
             assert [states(engine, name)[1] for name in "abcd"].count(State.READY) == 2
+
+    asyncio.run(scenario())
+
+
+async def explained(engine: EmbeddedEngine, spec: ModelSpec = NET) -> ActivationMaps:
+    wanted = np.array([artifact.LIKELIEST, 1, 5], np.int64)
+    return (await (await engine.acquire(spec)).explain(IMAGES, wanted, deadline=math.inf)).found
+
+
+def test_what_explains_is_loaded_on_first_use_and_once(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime) as engine:
+            assert await answering(engine) == 1
+            assert runtime.loads == ["net/1"]
+            runtime.may_load.clear()
+            waiting = [asyncio.create_task(explained(engine)) for _ in range(20)]
+            await eventually(lambda: asyncio.sleep(0, "explain 1" in runtime.loads))
+            assert await answering(engine) == 1  # classifying does not wait for it
+            waiting[0].cancel()  # one that gives up does not end the load for the others
+            runtime.may_load.set()
+            for found in await asyncio.gather(*waiting[1:]):
+                assert found.chosen.tolist() == [1, 1, 5]
+                assert found.maps.mean(axis=(1, 2)).tolist() == [1, 1, 0]
+                assert found.probabilities.shape == (3, 20)
+        assert runtime.loads == ["net/1", "explain 1"]
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_explain_goes_on_classifying_and_is_tried_again(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        publish(tmp_path, "net", 1)
+        runtime.unexplained.add(1)
+        async with started(tmp_path, runtime) as engine:
+            with pytest.raises(ModelUnavailableError, match=r"^version 1 of net cannot explain now$"):  # no path leaks
+                await explained(engine)
+            assert await answering(engine) == 1
+            runtime.unexplained.clear()
+            assert (await explained(engine)).chosen[0] == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_explains_counts_when_memory_is_bounded(tmp_path: Path, runtime: ObedientRuntime) -> None:
+    async def scenario() -> None:
+        for name in ("a", "b"):
+            publish(tmp_path, name, 1, kilobytes=100)
+        async with started(tmp_path, runtime, memory_limit=250_000) as engine:
+            for name in ("a", "b"):
+                await engine.acquire(ModelSpec(name))
+            assert (await explained(engine, ModelSpec("b"))).chosen[0] == 1
+            assert states(engine, "a")[1] == State.IDLE
+            await engine.acquire(ModelSpec("a"))
+            assert states(engine, "b")[1] == State.IDLE  # b is two by now
 
     asyncio.run(scenario())
 

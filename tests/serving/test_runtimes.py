@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import openvino as ov
 import pytest
 from numpy.typing import NDArray
 
 from keras_archs import artifact
 from keras_archs.preprocessing import load_image
-from serving.engines.embedded import Runtime
 from serving.engines.openvino_runtime import OpenVinoRuntime
+from serving.engines.runtime import Runtime
 from serving.engines.tensorflow_runtime import TensorFlowRuntime
 from tests.support.gateway import running_gateway
 
@@ -69,6 +70,39 @@ def test_the_cached_conversion_gives_the_same_numbers(
     converted, cached = (run(OpenVinoRuntime(cache_dir=tmp_path), version_dir, images) for _ in range(2))
     np.testing.assert_array_equal(converted, cached)
     assert list(tmp_path.glob("*.xml"))
+
+
+def explain(
+    runtime: Runtime, version_dir: Path, images: NDArray[np.uint8], classes: list[int]
+) -> list[NDArray[np.float32]]:
+    session = runtime.load(version_dir, artifact.read_card(version_dir))
+    explainer = session.explainer()
+    step = session.max_batch
+    wanted = np.array(classes, np.int64)
+    parts = [
+        explainer(images[start : start + step], wanted[start : start + step]) for start in range(0, len(images), step)
+    ]
+    assert np.concatenate([part.chosen for part in parts])[1:].tolist() == classes[1:]
+    return [np.concatenate([part.maps for part in parts]), np.concatenate([part.probabilities for part in parts])]
+
+
+def test_openvino_explains_as_tensorflow_does(
+    version_dir: Path, images: NDArray[np.uint8], tensorflow_answers: Probabilities, tmp_path: Path
+) -> None:
+    classes = [artifact.LIKELIEST, 285, 3]
+    maps, probabilities = explain(TensorFlowRuntime(), version_dir, images, classes)
+    np.testing.assert_allclose(probabilities, tensorflow_answers, atol=1e-5)
+    for cache_dir in (None, tmp_path, tmp_path):
+        found, scores = explain(OpenVinoRuntime(cache_dir=cache_dir), version_dir, images, classes)
+        np.testing.assert_allclose(found, maps, atol=1e-3 * float(np.ptp(maps)))
+        np.testing.assert_allclose(scores, probabilities, atol=1e-3)
+
+
+def test_what_classifies_holds_nothing_of_what_explains(version_dir: Path) -> None:
+    graph = ov.Core().read_model(version_dir)
+    assert [output.names for output in graph.outputs] == [{"probabilities"}]
+    assert [parameter.names for parameter in graph.inputs] == [{"images"}]
+    assert {operation.get_type_name() for operation in graph.get_ops()}.isdisjoint({"Einsum", "Gather", "TopK"})
 
 
 def test_the_gateway_runs_on_tensorflow_by_choice(

@@ -88,6 +88,22 @@ def test_more_classes_than_there_are_is_said(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_an_explanation_is_of_the_likeliest_class_or_of_one_given(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            answer = await service.explain(IMAGE, NET)
+            assert (answer.version, answer.explained.index, answer.explained.score) == (7, 7, 1)
+            np.testing.assert_array_equal(answer.grid, np.ones((2, 3)))
+            assert (answer.picture, answer.timing.draw) == (None, 0)
+            other = await service.explain(IMAGE, NET, index=3, draw=True)
+            assert (other.explained.label, other.explained.score) == ("class 3", 0)
+            assert other.picture is not None and other.picture.startswith(b"\x89PNG")
+            with pytest.raises(InvalidParameterError, match="from 0 to 19, the classes of net; got 20"):
+                await service.explain(IMAGE, NET, index=20)
+
+    asyncio.run(scenario())
+
+
 def test_the_event_loop_turns_while_an_image_is_decoded(tmp_path: Path, gate: Gate) -> None:
     async def scenario() -> None:
         async with started(tmp_path) as service:

@@ -195,6 +195,25 @@ def test_the_stand_in_tells_states_and_ignores_labels_there(channel: grpc.Channe
         assert (raised.value.code(), raised.value.details()) == (StatusCode.NOT_FOUND, text)
 
 
+def test_the_stand_in_explains(channel: grpc.Channel) -> None:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = "tiny", "explain"
+    request.inputs["images"].CopyFrom(tf.make_tensor_proto(np.zeros((2, 32, 32, 3), np.uint8)))
+    request.inputs["classes"].CopyFrom(tf.make_tensor_proto(np.array([-1, 0])))
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    outputs = stub.Predict(request).outputs
+    assert {name: tuple(dim.size for dim in one.tensor_shape.dim) for name, one in outputs.items()} == {
+        "maps": (2, 32, 32),
+        "chosen": (2,),
+        "probabilities": (2, 3),
+    }
+    assert list(outputs["chosen"].int64_val) == [2, 0]
+    request.inputs["classes"].CopyFrom(tf.make_tensor_proto(np.array([-1, 3])))
+    with pytest.raises(grpc.RpcError) as raised:
+        stub.Predict(request)
+    assert raised.value.code() == StatusCode.INVALID_ARGUMENT
+
+
 def test_the_stand_in_classifies_examples(channel: grpc.Channel) -> None:
     request = classification_pb2.ClassificationRequest()
     request.model_spec.name, request.model_spec.signature_name = "tiny", "classify"
@@ -315,6 +334,21 @@ def test_what_a_status_means(stack: Stack, code: str, message: str, status: int,
     assert message not in found["detail"]
     stack.backend.fail()
     stack.becomes(200, "/classify/tiny/versions/2")
+
+
+def test_a_graph_that_does_not_explain_although_its_card_says_so_is_no_failing_server(stack: Stack) -> None:
+    assert stack.classify("/explain/tiny").json()["class"]["label"] == "two"
+    stack.backend.fail(code="FAILED_PRECONDITION", message='Serving signature key "explain" not found.')
+    for _ in range(6):
+        problem(stack.classify("/explain/tiny"), 422, "explanation-unsupported")
+    stack.backend.fail()
+    assert stack.classify().is_success  # and the circuit is closed
+
+
+def test_an_explanation_of_another_shape_is_an_error_and_is_logged(stack: Stack) -> None:
+    stack.backend.fail(wrong_shape=True)
+    problem(stack.classify("/explain/tiny"), 500, "internal-error")
+    assert "of int64 [1] expected" in stack.gateway.logged()
 
 
 def test_a_slow_server_is_given_up_at_the_clients_deadline(stack: Stack) -> None:

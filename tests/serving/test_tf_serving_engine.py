@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,7 @@ from serving.engines.tf_serving.breaker import CircuitBreaker, RetryBudget
 from serving.engines.tf_serving.pool import BackendPool, Target
 from serving.engines.tf_serving.protos import (
     DT_FLOAT,
+    DT_INT64,
     DT_UINT8,
     GetModelMetadataRequest,
     GetModelMetadataResponse,
@@ -47,10 +49,12 @@ CLASSES = 20  # of `publish`
 AVAILABLE, LOADING = ModelVersionStatus.AVAILABLE, ModelVersionStatus.LOADING
 
 
-def tensor(values: NDArray[np.float32], *, packed: bool) -> TensorProto:
+def tensor(values: NDArray[Any], *, packed: bool) -> TensorProto:
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in values.shape])
-    content: dict[str, Any] = {"tensor_content": values.tobytes()} if packed else {"float_val": values.ravel().tolist()}
-    return TensorProto(dtype=DT_FLOAT, tensor_shape=shape, **content)
+    dtype, repeated = (DT_INT64, "int64_val") if values.dtype == np.int64 else (DT_FLOAT, "float_val")
+    values = values if dtype == DT_INT64 else values.astype(np.float32)
+    content: dict[str, Any] = {"tensor_content": values.tobytes()} if packed else {repeated: values.ravel().tolist()}
+    return TensorProto(dtype=dtype, tensor_shape=shape, **content)
 
 
 @dataclass
@@ -99,7 +103,11 @@ class ObedientServer:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Specific(net, {version})")
         images = request.inputs["images"].tensor_shape.dim[0].size
         values = np.eye(CLASSES, dtype=np.float32)[[version] * images]
-        return PredictResponse(outputs={"probabilities": tensor(values, packed=self.packed)})
+        outputs: dict[str, NDArray[Any]] = {"probabilities": values}
+        if request.model_spec.signature_name == "explain":
+            chosen = np.frombuffer(request.inputs["classes"].tensor_content, np.int64)
+            outputs |= {"chosen": chosen, "maps": np.ones((images, 2, 3), np.float32) * chosen[:, None, None]}
+        return PredictResponse(outputs={name: tensor(value, packed=self.packed) for name, value in outputs.items()})
 
     async def _status(
         self, request: GetModelStatusRequest, context: grpc.aio.ServicerContext
@@ -195,6 +203,24 @@ def test_images_travel_packed_and_answers_may_be_packed_or_not(repository: Path)
 
 
 @pytest.mark.parametrize("packed", [True, False])
+def test_explanations_are_asked_for_by_their_signature(repository: Path, packed: bool) -> None:
+    async def scenario() -> None:
+        server = ObedientServer(packed=packed)
+        async with started(repository, server) as engine:
+            model = await engine.acquire(NET)
+            wanted = np.array([4, 5, 6], np.int64)
+            found = (await model.explain(IMAGES, wanted, asyncio.get_running_loop().time() + 10)).found
+        assert found.chosen.tolist() == [4, 5, 6]
+        assert found.maps.shape == (3, 2, 3)
+        assert found.maps[:, 1, 2].tolist() == [4, 5, 6]
+        assert found.probabilities[0].argmax() == 1
+        (request,) = server.requests
+        assert request.model_spec.signature_name == "explain"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("packed", [True, False])
 def test_answers_of_more_than_grpcs_four_megabytes_are_received(repository: Path, packed: bool) -> None:
     values = np.random.default_rng(0).random((300, 4000), np.float32)
     assert values.nbytes > 4_194_304
@@ -212,7 +238,8 @@ def test_answers_of_more_than_grpcs_four_megabytes_are_received(repository: Path
             backend = connect(f"ipv4:127.0.0.1:{server.port}", "127.0.0.1")
             request = messages.predict_request("net", 1, IMAGES)
             deadline = asyncio.get_running_loop().time() + 30
-            answer = await backend.predict(request, images=300, classes=4000, deadline=deadline)
+            read = functools.partial(messages.probabilities, images=300, classes=4000)
+            answer = await backend.predict(request, read, deadline=deadline)
             np.testing.assert_array_equal(answer, values)
             await backend.close()
 

@@ -24,7 +24,8 @@ for record in records:
 
 pixels = tf.constant(np.load(images))
 outputs: dict[str, Any] = {"replayed": len(records)}
-for signature in ("serving_default", "features"):
-    for name, value in loaded.signatures[signature](images=pixels).items():
-        outputs[name] = value.numpy()
+for signature in {"serving_default", "features", "explain"} & set(loaded.signatures):
+    classes = {"classes": tf.constant([-1] + [3] * (len(pixels) - 1), tf.int64)} if signature == "explain" else {}
+    for name, value in loaded.signatures[signature](images=pixels, **classes).items():
+        outputs[f"{signature}/{name}"] = value.numpy()
 np.savez(answers, **outputs)

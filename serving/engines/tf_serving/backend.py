@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
-import numpy as np
-from numpy.typing import NDArray
 
 from keras_archs.artifact import ArtifactCard
 from serving.engines import BackendStatus, State
@@ -31,6 +29,7 @@ from serving.engines.tf_serving.protos import (
 from serving.errors import (
     BackendUnavailableError,
     DeadlineExceededError,
+    ExplanationUnsupportedError,
     InvalidParameterError,
     OverloadedError,
     ServingError,
@@ -38,6 +37,7 @@ from serving.errors import (
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
 STATUS_TIMEOUT = 2.0
 SILENCES = 3  # so many questions for the status without an answer mean that nobody is there
 
@@ -178,9 +178,14 @@ class Backend:
         messages.check_signature(await self._metadata(request, timeout=STATUS_TIMEOUT), card)
 
     async def predict(
-        self, request: PredictRequest, *, images: int, classes: int, deadline: float
-    ) -> NDArray[np.float32]:
-        """Probabilities [images, classes].
+        self, request: PredictRequest, read: Callable[[PredictResponse], Answer], *, deadline: float
+    ) -> Answer:
+        """What a signature gives.
+
+        Args:
+            request: For one version of a model.
+            read: Makes the answer of a response, or raises UnexpectedAnswerError.
+            deadline: When the answer is worth nothing any more, in the event loop's time.
 
         Raises:
             NotLoadedError: It has not loaded the version, and another server may have.
@@ -189,7 +194,7 @@ class Backend:
         self.breaker.begin()
         try:
             response = await self._predict(request, timeout=deadline - asyncio.get_running_loop().time())
-            answer = messages.probabilities(response, images=images, classes=classes)
+            answer = read(response)
         except grpc.aio.AioRpcError as error:
             raise self._understood(error, request.model_spec) from error
         except messages.UnexpectedAnswerError as error:
@@ -232,4 +237,6 @@ def _refusal(code: grpc.StatusCode, details: str) -> ServingError | None:
             return OverloadedError("the inference server is out of resources; try again")
         case grpc.StatusCode.INVALID_ARGUMENT if "maximum input batch size" in details:
             return InvalidParameterError("these are more images than the inference server takes at once")
+        case grpc.StatusCode.FAILED_PRECONDITION if f'key "{messages.EXPLAIN}" not found' in details:
+            return ExplanationUnsupportedError("the inference server's graph has no signature that explains")
     return None

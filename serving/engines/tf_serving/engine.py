@@ -9,8 +9,9 @@ know (INVALID_ARGUMENT) and their status by label (which ignores the label) do n
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +22,11 @@ from numpy.typing import NDArray
 from keras_archs import artifact
 from keras_archs.artifact import ArtifactCard, ArtifactError
 from keras_archs.models_config import VersionPolicy
-from serving.engines import BackendStatus, Prediction, State, VersionGoneError, VersionStatus
+from serving.engines import BackendStatus, Explanation, Prediction, State, VersionGoneError, VersionStatus
 from serving.engines.tf_serving import messages
-from serving.engines.tf_serving.backend import Backend
+from serving.engines.tf_serving.backend import Answer, Backend
 from serving.engines.tf_serving.pool import BackendPool
+from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
 from serving.engines.watch import RepositoryWatch
 from serving.errors import BackendUnavailableError, ModelUnavailableError
 from serving.repository import ModelEntry, ModelSpec
@@ -45,19 +47,29 @@ class RemoteModel:
 
     async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
         """Class probabilities of uint8 images [N, H, W, C]."""
+        request = messages.predict_request(self.name, self.version, images)
+        read = functools.partial(messages.probabilities, images=len(images), classes=len(self.card.labels))
+        answer, seconds = await self._ask(request, read, deadline)
+        return Prediction(answer, queue=0.0, inference=seconds)
+
+    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> Explanation:
+        """Class activation maps of uint8 images [N, H, W, C]."""
+        request = messages.explain_request(self.name, self.version, images, classes)
+        read = functools.partial(messages.activation_maps, images=len(images), classes=len(self.card.labels))
+        answer, seconds = await self._ask(request, read, deadline)
+        return Explanation(answer, queue=0.0, inference=seconds)
+
+    async def _ask(
+        self, request: PredictRequest, read: Callable[[PredictResponse], Answer], deadline: float
+    ) -> tuple[Answer, float]:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            answer = await self.engine.pool.predict(
-                messages.predict_request(self.name, self.version, images),
-                images=len(images),
-                classes=len(self.card.labels),
-                deadline=deadline,
-            )
+            answer = await self.engine.pool.predict(request, read, deadline=deadline)
         except VersionGoneError:
             await self.engine.look_now()
             raise
-        return Prediction(answer, queue=0.0, inference=loop.time() - started)
+        return answer, loop.time() - started
 
 
 class TfServingEngine:

@@ -1,13 +1,18 @@
-"""From images to a request, and from a response to probabilities: the `serving_default` signature on the wire."""
+"""From images to a request, and from a response to arrays: `serving_default` and `explain` on the wire."""
 
 from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.artifact import ArtifactCard
+from serving.engines import ActivationMaps
 from serving.engines.tf_serving.protos import (
     DT_FLOAT,
+    DT_INT64,
     DT_UINT8,
     GetModelMetadataResponse,
     ModelSpec,
@@ -19,24 +24,43 @@ from serving.engines.tf_serving.protos import (
 )
 
 SIGNATURE, IMAGES, PROBABILITIES = "serving_default", "images", "probabilities"
+EXPLAIN, CLASSES, MAPS, CHOSEN = "explain", "classes", "maps", "chosen"
+
+Scalar = TypeVar("Scalar", np.float32, np.int64)
 
 
 class UnexpectedAnswerError(ValueError):
     """The server's answer is not what the model's card promises."""
 
 
-def model_spec(name: str, version: int) -> ModelSpec:
+def model_spec(name: str, version: int, signature: str = SIGNATURE) -> ModelSpec:
     """One version of a model."""
-    spec = ModelSpec(name=name, signature_name=SIGNATURE)
+    spec = ModelSpec(name=name, signature_name=signature)
     spec.version.value = version
     return spec
 
 
 def predict_request(name: str, version: int, images: NDArray[np.uint8]) -> PredictRequest:
-    """Asks for the probabilities of uint8 images [N, H, W, C], packed: a repeated field would take twice the bytes."""
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in images.shape])
-    tensor = TensorProto(dtype=DT_UINT8, tensor_shape=shape, tensor_content=images.tobytes())
-    return PredictRequest(model_spec=model_spec(name, version), inputs={IMAGES: tensor}, output_filter=[PROBABILITIES])
+    """Asks for the probabilities of uint8 images [N, H, W, C]."""
+    return PredictRequest(
+        model_spec=model_spec(name, version),
+        inputs={IMAGES: _tensor(images, DT_UINT8)},
+        output_filter=[PROBABILITIES],
+    )
+
+
+def explain_request(name: str, version: int, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> PredictRequest:
+    """Asks for the class activation maps of uint8 images [N, H, W, C] for a class each, int64 [N]."""
+    return PredictRequest(
+        model_spec=model_spec(name, version, EXPLAIN),
+        inputs={IMAGES: _tensor(images, DT_UINT8), CLASSES: _tensor(classes, DT_INT64)},
+    )
+
+
+def _tensor(values: NDArray[Any], dtype: int) -> TensorProto:
+    """Packed: a repeated field would take twice the bytes."""
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in values.shape])
+    return TensorProto(dtype=dtype, tensor_shape=shape, tensor_content=values.tobytes())
 
 
 def probabilities(response: PredictResponse, *, images: int, classes: int) -> NDArray[np.float32]:
@@ -45,14 +69,39 @@ def probabilities(response: PredictResponse, *, images: int, classes: int) -> ND
     Raises:
         UnexpectedAnswerError: They are missing, or of another type or shape.
     """
-    tensor = response.outputs.get(PROBABILITIES)
+    return _output(response, PROBABILITIES, np.float32, (images, classes))
+
+
+def activation_maps(response: PredictResponse, *, images: int, classes: int) -> ActivationMaps:
+    """The class activation maps of a response, whether it is packed or not.
+
+    Raises:
+        UnexpectedAnswerError: An output is missing, or of another type or shape.
+    """
+    return ActivationMaps(
+        _output(response, MAPS, np.float32, (images, None, None)),
+        _output(response, CHOSEN, np.int64, (images,)),
+        probabilities(response, images=images, classes=classes),
+    )
+
+
+def _output(
+    response: PredictResponse, name: str, dtype: type[Scalar], expected: tuple[int | None, ...]
+) -> NDArray[Scalar]:
+    """One output of that type and shape, of which None may be any size."""
+    tensor = response.outputs.get(name)
     if tensor is None:
-        raise UnexpectedAnswerError(f"the answer has no output {PROBABILITIES!r}")
+        raise UnexpectedAnswerError(f"the answer has no output {name!r}")
+    code, repeated = (DT_FLOAT, tensor.float_val) if dtype is np.float32 else (DT_INT64, tensor.int64_val)
     shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
-    packed = np.frombuffer(tensor.tensor_content, np.float32)
-    values = packed if len(packed) else np.array(tensor.float_val, np.float32)
-    if tensor.dtype != DT_FLOAT or shape != (images, classes) or len(values) != images * classes:
-        raise UnexpectedAnswerError(f"the answer's shape is {shape}, of float32 [{images}, {classes}] expected")
+    packed = np.frombuffer(tensor.tensor_content, dtype)
+    values = packed if len(packed) else np.array(repeated, dtype)
+    fits = len(shape) == len(expected) and all(
+        size in (None, found) for size, found in zip(expected, shape, strict=True)
+    )
+    if tensor.dtype != code or not fits or len(values) != math.prod(shape):
+        sizes = ", ".join("?" if size is None else str(size) for size in expected)
+        raise UnexpectedAnswerError(f"the answer's shape is {shape}, of {dtype.__name__} [{sizes}] expected")
     return values.reshape(shape)
 
 

@@ -10,13 +10,10 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from serving.engines import VersionGoneError
-from serving.engines.tf_serving.backend import Backend, NotLoadedError
+from serving.engines.tf_serving.backend import Answer, Backend, NotLoadedError
 from serving.engines.tf_serving.breaker import RetryBudget
-from serving.engines.tf_serving.protos import PredictRequest
+from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
 from serving.errors import BackendUnavailableError
 
 log = logging.getLogger(__name__)
@@ -106,17 +103,16 @@ class BackendPool:
         await asyncio.gather(*(backend.close() for backend in self), *self._closing, return_exceptions=True)
 
     async def predict(
-        self, request: PredictRequest, *, images: int, classes: int, deadline: float
-    ) -> NDArray[np.float32]:
-        """Probabilities [images, classes], of the next server that has the version.
+        self, request: PredictRequest, read: Callable[[PredictResponse], Answer], *, deadline: float
+    ) -> Answer:
+        """What a signature gives, on the next server that has the version.
 
         A request that was sent is not sent again, although it would change nothing: were it one that ends servers, it
         would end them all. One that could not be sent, because a connection is being made, is tried again.
 
         Args:
             request: For one version of a model.
-            images: How many images it has.
-            classes: How many classes the model has.
+            read: Makes the answer of a response, or raises UnexpectedAnswerError.
             deadline: When the answer is worth nothing any more, in the event loop's time.
 
         Raises:
@@ -135,7 +131,7 @@ class BackendPool:
                     connecting = True
                     continue
                 try:
-                    answer = await backend.predict(request, images=images, classes=classes, deadline=deadline)
+                    answer = await backend.predict(request, read, deadline=deadline)
                 except NotLoadedError:
                     continue
                 self._budget.earn()

@@ -1,41 +1,13 @@
-"""TensorFlow Serving's messages, imported without TensorFlow.
-
-`tensorflow_serving.apis` needs a handful of message classes from the `tensorflow` package, and importing any of them
-imports all of that: 2.8 s and half a gigabyte. So a bare namespace with the package's path stands in for it while they
-are imported. Of TensorFlow, only the files `*_pb2.py` have to be installed (below `core` and `compiler/xla/tsl`: 1 MB),
-not its libraries. A TensorFlow that is imported later finds its message classes there already, and uses them.
-"""
+"""TensorFlow Serving's messages, imported without TensorFlow, of which `tensorflow_serving.apis` needs a handful."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
+from serving.bare_tensorflow import bare_tensorflow
 
-
-@contextmanager
-def _bare_tensorflow() -> Iterator[None]:
-    if "tensorflow" in sys.modules:
-        yield
-        return
-    found = importlib.util.find_spec("tensorflow")
-    if found is None or found.submodule_search_locations is None:
-        raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
-    bare = ModuleType("tensorflow")
-    bare.__path__ = list(found.submodule_search_locations)
-    sys.modules["tensorflow"] = bare
-    try:
-        yield
-    finally:
-        del sys.modules["tensorflow"]
-
-
-with _bare_tensorflow():
+with bare_tensorflow():
     from tensorflow.core.framework.tensor_pb2 import TensorProto
     from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto
-    from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_UINT8
+    from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_INT64, DT_UINT8
     from tensorflow_serving.apis.get_model_metadata_pb2 import (
         GetModelMetadataRequest,
         GetModelMetadataResponse,
@@ -51,6 +23,7 @@ with _bare_tensorflow():
 
 __all__ = [
     "DT_FLOAT",
+    "DT_INT64",
     "DT_UINT8",
     "GetModelMetadataRequest",
     "GetModelMetadataResponse",

@@ -110,10 +110,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def _encoded(self, values: Any) -> tensor_pb2.TensorProto:
         packed: tensor_pb2.TensorProto = tf.make_tensor_proto(values)
-        if self._as_tensor_content or values.dtype != "float32":
+        repeated = {"float32": "float_val", "int64": "int64_val"}.get(str(values.dtype))
+        if self._as_tensor_content or repeated is None:
             return packed
         return tensor_pb2.TensorProto(
-            dtype=packed.dtype, tensor_shape=packed.tensor_shape, float_val=values.ravel().tolist()
+            dtype=packed.dtype, tensor_shape=packed.tensor_shape, **{repeated: values.ravel().tolist()}
         )
 
     @answering_errors
