@@ -6,9 +6,8 @@ import asyncio
 import functools
 import math
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,122 +15,27 @@ import grpc
 import grpc.aio
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from keras_archs import models_config
 from serving.engines import State, VersionGoneError
 from serving.engines.tf_serving import TfServingEngine, messages
 from serving.engines.tf_serving.backend import Backend
-from serving.engines.tf_serving.breaker import CircuitBreaker, RetryBudget
 from serving.engines.tf_serving.pool import BackendPool, Target
 from serving.engines.tf_serving.protos import (
-    DT_FLOAT,
-    DT_INT64,
-    DT_UINT8,
-    GetModelMetadataRequest,
-    GetModelMetadataResponse,
     GetModelStatusRequest,
     GetModelStatusResponse,
     ModelVersionStatus,
     PredictRequest,
     PredictResponse,
-    SignatureDefMap,
-    TensorProto,
-    TensorShapeProto,
 )
 from serving.errors import BackendUnavailableError, DeadlineExceededError, ModelUnavailableError
 from serving.repository import ModelSpec
 from tests.serving.test_embedded_engine import eventually, publish
+from tests.serving.tf_serving.obedient_server import AVAILABLE, CLASSES, ObedientServer, tensor
 
 NET = ModelSpec("net")
 IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
-CLASSES = 20  # of `publish`
-AVAILABLE, LOADING = ModelVersionStatus.AVAILABLE, ModelVersionStatus.LOADING
-
-
-def tensor(values: NDArray[Any], *, packed: bool) -> TensorProto:
-    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in values.shape])
-    dtype, repeated = (DT_INT64, "int64_val") if values.dtype == np.int64 else (DT_FLOAT, "float_val")
-    values = values if dtype == DT_INT64 else values.astype(np.float32)
-    content: dict[str, Any] = {"tensor_content": values.tobytes()} if packed else {repeated: values.ravel().tolist()}
-    return TensorProto(dtype=dtype, tensor_shape=shape, **content)
-
-
-@dataclass
-class ObedientServer:
-    """Has the versions of `net` that it is told to have, and answers with the version, one-hot."""
-
-    states: dict[int, int] = field(default_factory=lambda: {1: AVAILABLE})
-    input_shape: tuple[int, ...] = (-1, 8, 8, 3)
-    packed: bool = True
-    answer: Callable[[PredictRequest, grpc.aio.ServicerContext], Any] | None = None
-    requests: list[PredictRequest] = field(default_factory=list)
-    port: int = 0
-    _server: grpc.aio.Server | None = None
-
-    async def start(self) -> None:
-        """Listens, on the port that it had before if there was one."""
-        self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)])
-        for service, methods in {
-            "tensorflow.serving.PredictionService": {
-                "Predict": (self._predict, PredictRequest, PredictResponse),
-                "GetModelMetadata": (self._metadata, GetModelMetadataRequest, GetModelMetadataResponse),
-            },
-            "tensorflow.serving.ModelService": {
-                "GetModelStatus": (self._status, GetModelStatusRequest, GetModelStatusResponse)
-            },
-        }.items():
-            handlers = {
-                name: grpc.unary_unary_rpc_method_handler(method, request.FromString, response.SerializeToString)
-                for name, (method, request, response) in methods.items()
-            }
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-        self.port = self._server.add_insecure_port(f"127.0.0.1:{self.port}")
-        await self._server.start()
-
-    async def stop(self) -> None:
-        """Cuts every connection and refuses more."""
-        assert self._server is not None
-        await self._server.stop(None)
-
-    async def _predict(self, request: PredictRequest, context: grpc.aio.ServicerContext) -> PredictResponse:
-        self.requests.append(request)
-        if self.answer:
-            await self.answer(request, context)
-        version = request.model_spec.version.value
-        if self.states.get(version) != AVAILABLE:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Specific(net, {version})")
-        images = request.inputs["images"].tensor_shape.dim[0].size
-        values = np.eye(CLASSES, dtype=np.float32)[[version] * images]
-        outputs: dict[str, NDArray[Any]] = {"probabilities": values}
-        if request.model_spec.signature_name == "explain":
-            chosen = np.frombuffer(request.inputs["classes"].tensor_content, np.int64)
-            outputs |= {"chosen": chosen, "maps": np.ones((images, 2, 3), np.float32) * chosen[:, None, None]}
-        return PredictResponse(outputs={name: tensor(value, packed=self.packed) for name, value in outputs.items()})
-
-    async def _status(
-        self, request: GetModelStatusRequest, context: grpc.aio.ServicerContext
-    ) -> GetModelStatusResponse:
-        response = GetModelStatusResponse()
-        for version, state in self.states.items():
-            response.model_version_status.add(version=version, state=state)
-        if not self.states:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "Could not find any versions of model net")
-        return response
-
-    async def _metadata(
-        self, request: GetModelMetadataRequest, context: grpc.aio.ServicerContext
-    ) -> GetModelMetadataResponse:
-        signatures = SignatureDefMap()
-        signature = signatures.signature_def["serving_default"]
-        signature.inputs["images"].dtype = DT_UINT8
-        for size in self.input_shape:
-            signature.inputs["images"].tensor_shape.dim.add(size=size)
-        for size in (-1, CLASSES):
-            signature.outputs["probabilities"].tensor_shape.dim.add(size=size)
-        response = GetModelMetadataResponse()
-        response.metadata["signature_def"].Pack(signatures)
-        return response
+LOADING = ModelVersionStatus.LOADING
 
 
 def connect(address: str, host: str) -> Backend:
@@ -431,65 +335,3 @@ def test_a_version_that_every_server_failed_to_load_is_failed(repository: Path) 
             assert "/models" not in str(raised.value)
 
     asyncio.run(scenario())
-
-
-# Counting
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        """The time."""
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr("serving.engines.tf_serving.breaker.time", made)
-    return made
-
-
-def test_a_circuit_opens_after_failures_in_a_row_and_lets_one_try(clock: Clock) -> None:
-    breaker = CircuitBreaker(failures=3, pause=5)
-
-    def is_open(at: float) -> bool:
-        clock.now = at
-        return breaker.is_open
-
-    for outcome in (breaker.fail, breaker.fail, breaker.succeed, breaker.fail, breaker.fail):
-        outcome()
-        assert not is_open(at=0)
-    breaker.fail()
-    assert [is_open(at=0), is_open(at=4), is_open(at=5)] == [True, True, False]
-    breaker.begin()
-    assert is_open(at=5)  # for all others
-    breaker.fail()
-    assert [is_open(at=9), is_open(at=10)] == [True, False]
-    breaker.begin()
-    breaker.succeed()
-    assert not is_open(at=10)
-
-
-def test_retries_are_a_small_part_of_all_calls() -> None:
-    budget = RetryBudget(tokens=20)
-    assert [budget.spend() for _ in range(11)] == [True] * 10 + [False]
-    for _ in range(10):
-        budget.earn()
-    assert [budget.spend() for _ in range(2)] == [True, False]
-
-
-@pytest.mark.parametrize(
-    ("text", "target"), [("tf-serving:8500", Target("tf-serving", 8500)), ("[::1]:1", Target("::1", 1))]
-)
-def test_a_target_is_a_host_and_a_port(text: str, target: Target) -> None:
-    assert Target.parse(text) == target
-
-
-@pytest.mark.parametrize("text", ["", "host", "host:", ":1", "host:x", "host:99999", "host:1/path", "me@host:1"])
-def test_anything_else_is_no_target(text: str) -> None:
-    with pytest.raises(ValueError, match="host:port"):
-        Target.parse(text)
