@@ -1,9 +1,14 @@
 """Runs in TensorFlow 2.20's own environment, without this package: loads a version, warms it up and answers.
 
 python replay.py VERSION_DIR IMAGES.npy ANSWERS.npz
+
+As TensorFlow Serving does, it loads into a session; into a new one for each signature, since a session keeps the
+weights once more for each signature that it has run.
 """
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +16,50 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-version_dir, images, answers = sys.argv[1:]
-if not tf.__version__.startswith("2.20."):
-    sys.exit(f"this is TensorFlow {tf.__version__}")
-loaded = tf.saved_model.load(version_dir)
+Tensors = dict[str, Any]
 
-records = list(tf.data.TFRecordDataset(str(Path(version_dir, "assets.extra", "tf_serving_warmup_requests"))))
-for record in records:
-    request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
-    inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
-    loaded.signatures[request.model_spec.signature_name](**inputs)
 
-pixels = tf.constant(np.load(images))
-outputs: dict[str, Any] = {"replayed": len(records)}
-for signature in {"serving_default", "features", "explain"} & set(loaded.signatures):
-    classes = {"classes": tf.constant([-1] + [3] * (len(pixels) - 1), tf.int64)} if signature == "explain" else {}
-    for name, value in loaded.signatures[signature](images=pixels, **classes).items():
-        outputs[f"{signature}/{name}"] = value.numpy()
-np.savez(answers, **outputs)
+class Served:
+    """A version in a session."""
+
+    def __init__(self, session: tf.compat.v1.Session, version_dir: str) -> None:
+        self._session = session
+        self.signatures = tf.compat.v1.saved_model.load(session, ["serve"], version_dir).signature_def
+
+    def answer(self, signature: str, inputs: Tensors) -> Tensors:
+        """The outputs of a signature."""
+        described = self.signatures[signature]
+        fetched = {name: tensor.name for name, tensor in described.outputs.items()}
+        fed = {described.inputs[name].name: value for name, value in inputs.items()}
+        answered: Tensors = self._session.run(fetched, fed)
+        return answered
+
+
+@contextmanager
+def served(version_dir: str) -> Iterator[Served]:
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        yield Served(session, version_dir)
+
+
+def main(version_dir: str, images: str, answers: str) -> None:
+    if not tf.__version__.startswith("2.20."):
+        sys.exit(f"this is TensorFlow {tf.__version__}")
+    records = Path(version_dir, "assets.extra", "tf_serving_warmup_requests")
+    logged = [prediction_log_pb2.PredictionLog.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(records))]
+    inputs: Tensors = {"images": np.load(images)}
+    with served(version_dir) as version:
+        signatures = set(version.signatures)
+        for request in (log.predict_log.request for log in logged):
+            warmed = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+            version.answer(request.model_spec.signature_name, warmed)
+        found = {"replayed": len(logged), **version.answer("serving_default", inputs)}
+    with served(version_dir) as version:
+        found |= version.answer("features", inputs)
+    if "explain" in signatures:
+        with served(version_dir) as version:
+            classes = np.array([-1] + [3] * (len(inputs["images"]) - 1))
+            found |= version.answer("explain", {**inputs, "classes": classes})
+    np.savez(answers, **found)
+
+
+main(*sys.argv[1:])
