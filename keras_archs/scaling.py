@@ -122,3 +122,8 @@ def round_filters(filters: int, width: float, divisor: int = 8, keep: float = 0.
 def round_repeats(repeats: int, depth: float) -> int:
     """Scale a stage's number of blocks, rounding up so that no stage vanishes."""
     return math.ceil(repeats * depth)
+
+
+def round_size(size: int, resolution: float) -> int:
+    """Scale the height and width of the input, to the nearest pixel."""
+    return round(size * resolution)
