@@ -1,8 +1,9 @@
 from .budget import Budget, mobilenet_for_budget
+from .coefficients import feasible_coefficients, search_coefficients
 from .cost import profile
 from .explain import class_activation_map, feature_reuse, grad_cam, squeeze_excitations
 from .export import export_model
-from .family import ShortTraining, member_for_budget, members, scale_family, search_coefficients
+from .family import member_for_budget, members, scale_family
 from .features import feature_extractor, feature_strides
 from .heatmap import overlay
 from .labels import imagenet_labels
@@ -111,6 +112,7 @@ from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card, scalable
 from .scaling import compound_scale
 from .separable import mobilenet_savings, separable_cost
+from .short_training import ShortTraining
 from .survival import set_survival_probabilities, survival_probabilities
 
 __all__ = [
@@ -208,6 +210,7 @@ __all__ = [
     "compound_scale",
     "create_model",
     "export_model",
+    "feasible_coefficients",
     "feature_extractor",
     "feature_reuse",
     "feature_strides",

@@ -135,10 +135,23 @@ def scalable(name: str) -> "Callable[..., keras.Model]":
         UnknownModelError: If there is no such model; the message names the closest.
         ValueError: If it is none of the baselines; the message names them.
     """
+    check_baseline(name)
+    return _builder(SCALABLE[name])
+
+
+def check_baseline(name: str) -> None:
+    """Check a name before Keras is loaded.
+
+    Args:
+        name: As `scalable` takes it.
+
+    Raises:
+        UnknownModelError: If there is no such model; the message names the closest.
+        ValueError: If it is none of the baselines; the message names them.
+    """
     model_card(name)
     if name not in SCALABLE:
         raise ValueError(f"{name!r} is no baseline of compound scaling; these are: {', '.join(SCALABLE)}")
-    return _builder(SCALABLE[name])
 
 
 def _builder(name: str) -> "Callable[..., keras.Model]":
