@@ -1,5 +1,7 @@
 """How good a network is after a short training: what scores the candidates of a search."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -8,6 +10,9 @@ from keras import layers
 from numpy.typing import NDArray
 
 from keras_archs.extras import import_extra
+
+_MOMENTUM = 0.9
+"""Of the normalisations' statistics, in a short training."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,20 @@ class ShortTraining:
         # Resized in the graph, a batch at a time: all images at a large network's size would fill the memory.
         resized = keras.Sequential([keras.Input(self.images.shape[1:]), layers.Resizing(height, width), model])
         resized.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-        resized.fit(self.images, self.labels, batch_size=self.batch, epochs=self.epochs, verbose=0)
+        with _quick_statistics(model):
+            resized.fit(self.images, self.labels, batch_size=self.batch, epochs=self.epochs, verbose=0)
         results = resized.evaluate(self.validation_images, self.validation_labels, verbose=0, return_dict=True)
         return float(results["accuracy"])
+
+
+@contextmanager
+def _quick_statistics(model: keras.Model) -> Iterator[None]:
+    """Networks' own momenta, 0.9 to 0.9997, average statistics over more steps than a short training may have."""
+    momenta = {one: one.momentum for one in model.layers if isinstance(one, layers.BatchNormalization)}
+    try:
+        for normalisation in momenta:
+            normalisation.momentum = _MOMENTUM
+        yield
+    finally:
+        for normalisation, momentum in momenta.items():
+            normalisation.momentum = momentum

@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+from keras import layers
 
 import keras_archs
 from keras_archs.coefficients import Feasible
@@ -78,7 +79,12 @@ def test_the_search_ranks_members_with_a_phi_of_one() -> None:
 
 def test_without_a_score_candidates_are_trained_on_digits() -> None:
     def small(*, depth: float, width: float, resolution: float) -> keras.Model:
-        return tiny(depth=depth / 3, width=width, resolution=resolution / 2, channels=3, classes=10)
+        side = round(12 * resolution)
+        x = images = keras.Input((side, side, 3))
+        for _ in range(round(2 * depth)):
+            x = layers.Conv2D(round(32 * width), 3, padding="same")(x)
+            x = layers.ReLU()(layers.BatchNormalization()(x))
+        return keras.Model(images, layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
 
     (found,) = keras_archs.search_coefficients(small, alphas=(2.0,), betas=(1.0,), gammas=(1.0,), tolerance=0.2)
-    assert 0.2 < found.score <= 1  # chance is 0.1
+    assert 0.3 < found.score <= 1  # chance is 0.1
