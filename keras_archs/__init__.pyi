@@ -1,8 +1,9 @@
 from .budget import Budget, mobilenet_for_budget
+from .coefficients import feasible_coefficients, search_coefficients
 from .cost import profile
 from .explain import class_activation_map, feature_reuse, grad_cam, squeeze_excitations
 from .export import export_model
-from .family import ShortTraining, member_for_budget, members, scale_family, search_coefficients
+from .family import member_for_budget, members, scale_family
 from .features import feature_extractor, feature_strides
 from .heatmap import overlay
 from .labels import imagenet_labels
@@ -19,6 +20,7 @@ from .models.densenet import (
     DenseNetBC100_12,
     DenseNetBC190_40,
     DenseNetBC250_24,
+    ScaledDenseNet121,
     SEDenseNet121,
 )
 from .models.efficientnet import (
@@ -31,6 +33,7 @@ from .models.efficientnet import (
     EfficientNetB5,
     EfficientNetB6,
     EfficientNetB7,
+    EfficientNetLite,
     EfficientNetLite0,
     EfficientNetLite1,
     EfficientNetLite2,
@@ -38,6 +41,7 @@ from .models.efficientnet import (
     EfficientNetLite4,
 )
 from .models.efficientnet_v2 import (
+    EfficientNetV2,
     EfficientNetV2B0,
     EfficientNetV2B1,
     EfficientNetV2B2,
@@ -47,8 +51,8 @@ from .models.efficientnet_v2 import (
     EfficientNetV2S,
 )
 from .models.inception import BNInception, SEBNInception
-from .models.mobilenet import MobileNet, SEMobileNet
-from .models.mobilenet_v2 import MobileNetV2
+from .models.mobilenet import MobileNet, ScaledMobileNet, SEMobileNet
+from .models.mobilenet_v2 import MobileNetV2, ScaledMobileNetV2
 from .models.mobilenet_v3 import MobileNetV3Large, MobileNetV3Small
 from .models.resnet import (
     ResNet18,
@@ -56,6 +60,7 @@ from .models.resnet import (
     ResNet50,
     ResNet101,
     ResNet152,
+    ScaledResNet50,
 )
 from .models.resnet_cifar import (
     ResNet20,
@@ -91,6 +96,7 @@ from .models.stochastic_depth import (
     StochasticDepthResNet1202,
 )
 from .models.wide_resnet import (
+    ScaledWideResNet50_2,
     WideResNet,
     WideResNet16_4,
     WideResNet16_8,
@@ -103,9 +109,10 @@ from .models.wide_resnet import (
 )
 from .plots import plot_comparison, plot_cost, plot_excitations, plot_feature_reuse
 from .preprocessing import Preprocessing, load_image
-from .registry import create_model, list_models, model_card
+from .registry import create_model, list_models, model_card, scalable
 from .scaling import compound_scale
 from .separable import mobilenet_savings, separable_cost
+from .short_training import ShortTraining
 from .survival import set_survival_probabilities, survival_probabilities
 
 __all__ = [
@@ -131,11 +138,13 @@ __all__ = [
     "EfficientNetB5",
     "EfficientNetB6",
     "EfficientNetB7",
+    "EfficientNetLite",
     "EfficientNetLite0",
     "EfficientNetLite1",
     "EfficientNetLite2",
     "EfficientNetLite3",
     "EfficientNetLite4",
+    "EfficientNetV2",
     "EfficientNetV2B0",
     "EfficientNetV2B1",
     "EfficientNetV2B2",
@@ -176,6 +185,11 @@ __all__ = [
     "SEResNet50",
     "SEResNet101",
     "SEResNet152",
+    "ScaledDenseNet121",
+    "ScaledMobileNet",
+    "ScaledMobileNetV2",
+    "ScaledResNet50",
+    "ScaledWideResNet50_2",
     "ShortTraining",
     "StochasticDepthResNet50",
     "StochasticDepthResNet101",
@@ -196,6 +210,7 @@ __all__ = [
     "compound_scale",
     "create_model",
     "export_model",
+    "feasible_coefficients",
     "feature_extractor",
     "feature_reuse",
     "feature_strides",
@@ -215,6 +230,7 @@ __all__ = [
     "plot_excitations",
     "plot_feature_reuse",
     "profile",
+    "scalable",
     "scale_family",
     "search_coefficients",
     "separable_cost",

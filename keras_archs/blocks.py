@@ -6,11 +6,9 @@ from typing import Any, Literal
 import keras
 from keras import layers
 
-from keras_archs.builders import ClassifierOptions
+from keras_archs.builders import MIN_SIZE, ClassifierOptions
 from keras_archs.layers import GroupedConv2D, Recomputed, StochasticResidual
 
-MIN_SIZE = 32
-"""Networks for ImageNet halve their input five times; a smaller image would leave nothing."""
 CIFAR_SIZE, CIFAR_MIN_SIZE = 32, 4
 """Networks for CIFAR's images halve them twice only."""
 

@@ -62,23 +62,72 @@ class Budget:
         """
         excesses: list[tuple[float, str]] = []
         for one in ranked:
-            macs, parameters = cost(one)
-            needs: dict[str, tuple[float, float | None]] = {
-                "multiply-adds": (macs, self.max_macs),
-                "parameters": (parameters, self.max_params),
-            }
-            if self.max_latency_ms is not None and _excess(needs) <= 1:
-                latency = measure_latency(model(one), self.engine).median
-                needs["ms"] = (latency, self.max_latency_ms)
-            if _excess(needs) <= 1:
+            excess, told = self._judge(one, name, cost, model)
+            if excess <= 1:
                 return one
-            told = " and ".join(
-                f"{_number(need)} {unit} of {_number(bound)}" for unit, (need, bound) in needs.items() if bound
-            )
-            excesses.append((_excess(needs), f"{name(one)}, which takes {told}"))
+            excesses.append((excess, told))
         if not excesses:
             raise ValueError("there is nothing to choose from")
         raise ValueError(f"nothing fits the budget; the nearest is {min(excesses)[1]}")
+
+    def last(
+        self,
+        ascending: Iterable[T],
+        *,
+        name: Callable[[T], str],
+        cost: Callable[[T], tuple[int, int]],
+        model: Callable[[T], keras.Model],
+    ) -> T:
+        """Return the last that keeps the budget, of what takes more and more of everything.
+
+        What comes after the first that exceeds the budget is not looked at: the time of a large network is not
+        measured if a smaller one's is too long.
+
+        Args:
+            ascending: What to choose from, the smallest first.
+            name: Says what something is called.
+            cost: Returns its multiply-adds and its parameters.
+            model: Builds it, if its time has to be measured.
+
+        Returns:
+            The last that fits.
+
+        Raises:
+            ValueError: If none does; the message names the smallest, and by what it exceeds the budget.
+        """
+        fitting: list[T] = []
+        for one in ascending:
+            excess, told = self._judge(one, name, cost, model)
+            if excess <= 1:
+                fitting.append(one)
+            elif fitting:
+                break
+            else:
+                raise ValueError(f"nothing fits the budget; the nearest is {told}")
+        if not fitting:
+            raise ValueError("there is nothing to choose from")
+        return fitting[-1]
+
+    def _judge(
+        self,
+        one: T,
+        name: Callable[[T], str],
+        cost: Callable[[T], tuple[int, int]],
+        model: Callable[[T], keras.Model],
+    ) -> tuple[float, str]:
+        """How many times it takes the budget, up to 1 keeping it, and that in words."""
+        macs, parameters = cost(one)
+        needs: dict[str, tuple[float, float | None]] = {
+            "multiply-adds": (macs, self.max_macs),
+            "parameters": (parameters, self.max_params),
+        }
+        if self.max_latency_ms is not None and _excess(needs) <= 1:
+            latency = measure_latency(model(one), self.engine).median
+            needs["ms"] = (latency, self.max_latency_ms)
+        told = " and ".join(
+            f"{_number(need)} {unit} of {_number(bound)}" for unit, (need, bound) in needs.items() if bound
+        )
+        return _excess(needs), f"{name(one)}, which takes {told}"
 
 
 def _number(value: float) -> str:

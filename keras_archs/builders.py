@@ -22,9 +22,14 @@ from typing import Annotated, Any, Literal, ParamSpec, TypedDict, get_args, get_
 import keras
 
 from keras_archs.origin import Origin, remember
+from keras_archs.scaling import round_size
 from keras_archs.weights import find_weights
 
 IMAGENET_CLASSES, CIFAR_CLASSES = 1000, 10
+MIN_SIZE = 32
+"""Networks for ImageNet halve their input five times; a smaller image would leave nothing."""
+BASELINE_SIZE = 224
+"""Of the input of every network that compound scaling starts from."""
 
 P = ParamSpec("P")
 
@@ -102,6 +107,21 @@ class ClassifierOptions(TypedDict, total=False):
     ]
     name: Annotated[str, Option("", "Name of the model; it changes nothing else.")]
     prefix: Annotated[str, Option("", "Start of every layer's name, to have two networks in one graph.")]
+
+
+class ScalingOptions(TypedDict, total=False):
+    """The further arguments of a network at any scale: what compound scaling multiplies."""
+
+    width: Annotated[float, Option(1.0, "Factor on the baseline's channels; positive.", is_positive)]
+    depth: Annotated[float, Option(1.0, "Factor on the baseline's blocks in each stage; positive.", is_positive)]
+    resolution: Annotated[
+        float,
+        Option(
+            1.0,
+            "Factor on the baseline's 224 pixels, for the default input; rounded, and at least 32 pixels.",
+            lambda resolution: is_positive(resolution) and round_size(BASELINE_SIZE, resolution) >= MIN_SIZE,
+        ),
+    ]
 
 
 def architecture(options: type, **defaults: object) -> Callable[[Callable[P, keras.Model]], Callable[P, keras.Model]]:

@@ -1,4 +1,7 @@
-"""Pictures of costs and of what networks have learnt; matplotlib comes with the extra ``analysis``."""
+"""Pictures of costs and of what networks have learnt; matplotlib comes with the extra ``analysis``.
+
+What a row of a table stands for has that row's name as its ``gid``, so that `keras_archs.page` can say what it is.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,6 +19,8 @@ _NAMED = 20
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from keras_archs.family import Member
 
 
 def plot_cost(cost: Cost, title: str = "") -> "Figure":
@@ -41,7 +46,9 @@ def plot_cost(cost: Cost, title: str = "") -> "Figure":
     }
     axes = figure.subplots(1, len(quantities), sharey=True)
     for axis, (name, values) in zip(axes, quantities.items(), strict=True):
-        axis.barh(stages, [value / 1e6 for value in values], color="#4477aa")
+        bars = axis.barh(stages, [value / 1e6 for value in values], color="#4477aa")
+        for bar, size in zip(bars, stages, strict=True):
+            bar.set_gid(f"{size}/{name.partition(',')[0]}".replace(" ", "-"))
         axis.set_title(name, fontsize=9)
         axis.grid(axis="x", alpha=0.3)
     axes[0].invert_yaxis()  # computation goes from the top down
@@ -83,10 +90,12 @@ def plot_comparison(
         xs, ys = [cost for cost, *_ in members], [top1 for _, top1, _ in members]
         colour = palette(number * 2 % 20 + number // 10)  # first the ten dark ones
         axis.plot(xs, ys, alpha=0.4, color=colour)
-        areas = [4 * card.cost.parameters / 1e6 for *_, card in members]
-        axis.scatter(xs, ys, s=areas, color=[colour], label=family, alpha=0.8)
-        for cost, top1, card in members if len(points) <= _NAMED else ():
-            axis.annotate(card.name, (cost, top1), xytext=(5, -9), textcoords="offset points", fontsize=7)
+        for cost, top1, card in members:
+            area = 4 * card.cost.parameters / 1e6
+            axis.scatter(cost, top1, s=area, color=[colour], alpha=0.8, gid=card.name)
+            if len(points) <= _NAMED:
+                axis.annotate(card.name, (cost, top1), xytext=(5, -9), textcoords="offset points", fontsize=7)
+        axis.scatter([], [], color=[colour], label=family, alpha=0.8)  # the legend's, of one size
     axis.set_xscale("log")
     ticker = import_extra("matplotlib.ticker", "analysis")
     axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
@@ -98,9 +107,49 @@ def plot_comparison(
     axis.set_ylabel("published top-1 accuracy, %")
     axis.grid(alpha=0.3)
     if len(families) > 1:
-        axis.legend(markerscale=0.6)
+        axis.legend()
     if missing := [card.name for card in cards if not card.top1]:
         figure.text(0.01, 0.01, f"no accuracy was published for {', '.join(missing)}", fontsize=7)
+    return figure
+
+
+def plot_growth(families: Mapping[str, Sequence["Member"]]) -> "Figure":
+    """Draw how families grow beside 2^phi, and by what they miss it.
+
+    Args:
+        families: What `keras_archs.members` returned, by the name of the baseline.
+
+    Returns:
+        A matplotlib figure: multiply-adds relative to the baseline's, and these relative to 2^phi.
+
+    Raises:
+        ModuleNotFoundError: Without matplotlib.
+    """
+    figure = _figure(10, 4.5)
+    growth, ratio = figure.subplots(1, 2)
+    for name, family in families.items():
+        phis = [member.phi for member in family]
+        panels = {
+            "growth": (growth, [member.growth for member in family]),
+            "ratio": (ratio, [member.growth / 2**member.phi for member in family]),
+        }
+        for panel, (axis, values) in panels.items():
+            (line,) = axis.plot(phis, values, "o-", alpha=0.6, markersize=4, label=name)
+            for phi, value in zip(phis, values, strict=True):
+                gid = f"{phi:g}/{name}/{panel}"
+                axis.plot(phi, value, "o", color=line.get_color(), markersize=5, gid=gid)
+    ideal = sorted({member.phi for family in families.values() for member in family})
+    growth.plot(ideal, [2**phi for phi in ideal], "--", color="black", linewidth=1, label="2^phi")
+    ratio.axhline(1, linestyle="--", color="black", linewidth=1)
+    growth.set_yscale("log", base=2)
+    growth.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    growth.set_ylabel("multiply-adds, relative to the baseline")
+    ratio.set_ylabel("the same, relative to 2^phi")
+    for axis in (growth, ratio):
+        axis.set_xlabel("phi")
+        axis.set_xticks(ideal)
+        axis.grid(alpha=0.3)
+    growth.legend(fontsize=8)
     return figure
 
 

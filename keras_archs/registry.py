@@ -4,6 +4,7 @@ import difflib
 import fnmatch
 import importlib
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from keras_archs.cards import ModelCard
@@ -44,6 +45,17 @@ _FAMILIES = (
     WIDE_RESNET,
 )
 _CARDS = {card.name: card for family in _FAMILIES for card in family}
+SCALABLE = {
+    "densenet-121": "ScaledDenseNet121",
+    "efficientnet-b0": "EfficientNet",
+    "efficientnet-lite0": "EfficientNetLite",
+    "efficientnet-v2-b0": "EfficientNetV2",
+    "mobilenet-1.0-224": "ScaledMobileNet",
+    "mobilenet-v2-1.0": "ScaledMobileNetV2",
+    "resnet-50": "ScaledResNet50",
+    "wide-resnet-50-2": "ScaledWideResNet50_2",
+}
+"""The baselines of compound scaling, and the public functions of `keras_archs` that build them at any scale."""
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
@@ -106,8 +118,45 @@ def create_model(name: str, /, **arguments: Any) -> "keras.Model":
         ValueError: For values that it refuses.
     """
     card = model_card(name)
-    builder = getattr(importlib.import_module("keras_archs"), card.builder)
-    return builder(**{**card.arguments, **arguments})
+    return _builder(card.builder)(**{**card.arguments, **arguments})
+
+
+def scalable(name: str) -> "Callable[..., keras.Model]":
+    """Return the builder of a network at any scale: what `scale_family` and `search_coefficients` take.
+
+    Args:
+        name: Name of a baseline, e.g. ``"resnet-50"``.
+
+    Returns:
+        A public function such as `keras_archs.EfficientNet`. It takes ``depth``, ``width`` and ``resolution``, by
+        default 1 for the baseline, and all that classifiers take, such as ``classes``.
+
+    Raises:
+        UnknownModelError: If there is no such model; the message names the closest.
+        ValueError: If it is none of the baselines; the message names them.
+    """
+    check_baseline(name)
+    return _builder(SCALABLE[name])
+
+
+def check_baseline(name: str) -> None:
+    """Check a name before Keras is loaded.
+
+    Args:
+        name: As `scalable` takes it.
+
+    Raises:
+        UnknownModelError: If there is no such model; the message names the closest.
+        ValueError: If it is none of the baselines; the message names them.
+    """
+    model_card(name)
+    if name not in SCALABLE:
+        raise ValueError(f"{name!r} is no baseline of compound scaling; these are: {', '.join(SCALABLE)}")
+
+
+def _builder(name: str) -> "Callable[..., keras.Model]":
+    builder: Callable[..., keras.Model] = getattr(importlib.import_module("keras_archs"), name)
+    return builder
 
 
 def card_for(origin: Origin) -> ModelCard | None:

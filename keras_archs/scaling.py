@@ -60,6 +60,9 @@ EFFICIENTNET_V2 = {
 PAPER = (1.2, 1.1, 1.15)
 """The paper's alpha, beta and gamma for EfficientNet-B0 (section 3.3, step 1)."""
 
+GRID = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3)
+"""What a search tries for each of them, where nothing else is said."""
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -122,3 +125,8 @@ def round_filters(filters: int, width: float, divisor: int = 8, keep: float = 0.
 def round_repeats(repeats: int, depth: float) -> int:
     """Scale a stage's number of blocks, rounding up so that no stage vanishes."""
     return math.ceil(repeats * depth)
+
+
+def round_size(size: int, resolution: float) -> int:
+    """Scale the height and width of the input, to the nearest pixel."""
+    return round(size * resolution)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import skimage.data
@@ -95,7 +96,7 @@ def test_a_typo_in_a_name_brings_suggestions(capsys: Captured, name: str) -> Non
     assert "efficientnet-lite0" in failure(capsys, [name, "eficientnet-lite0"])
 
 
-# profile, compare and scale
+# profile, compare, scale and coefficients
 
 
 def test_profile_shows_what_each_stage_costs(capsys: Captured) -> None:
@@ -132,9 +133,30 @@ def test_compare_draws_accuracy_against_cost(capsys: Captured, tmp_path: Path) -
     with Image.open(tmp_path / "picture.PNG") as picture:
         assert picture.format == "PNG"
         assert len(picture.convert("RGB").getcolors(2**24) or []) > 50
-    assert ".png, .svg, .pdf; got 'picture.jpg'" in failure(capsys, ["compare", *names, "--plot", "picture.jpg"])
+    assert ".png, .svg, .pdf, .html; got 'picture.jpg'" in failure(capsys, ["compare", *names, "--plot", "picture.jpg"])
     assert "no accuracy was published" in failure(capsys, ["compare", names[-1], "--plot", str(tmp_path / "a.svg")])
     assert not (tmp_path / "a.svg").exists()
+
+
+def test_a_page_has_the_picture_and_the_table_and_needs_nothing_else(capsys: Captured, tmp_path: Path) -> None:
+    pages = {
+        "compare": ["efficientnet-b0", "resnet-50"],
+        "profile": ["mobilenet-0.25-128"],
+        "scale": ["mobilenet-1.0-224", "--phi", "0,1"],
+    }
+    for command, arguments in pages.items():
+        path = tmp_path / f"{command}.html"
+        assert run([command, *arguments, "--plot", str(path)]) == 0
+        page = path.read_text(encoding="utf-8")
+        picture = ElementTree.fromstring(page[page.index("<svg") : page.index("</svg>") + len("</svg>")])
+        assert picture.findall(".//{*}path")
+        assert not re.search(r'(?:src|href)="(?!#)|<script|url\((?!#)', page)  # of others, and of the network
+    page = (tmp_path / "compare.html").read_text(encoding="utf-8")
+    assert (
+        "<title>model: resnet-50\ninput: 224x224\nparameters: 25,610,152\nmacs: 4,089,184,256\ntop1: 76.13</title>"
+        in page
+    )
+    assert '<tr><th scope="row">efficientnet-b0</th><td>224x224</td><td>5,330,564</td>' in page
 
 
 def test_compare_measures_time(capsys: Captured) -> None:
@@ -157,11 +179,24 @@ def test_scale_shows_what_rounding_makes_of_powers_of_two(capsys: Captured) -> N
 
 
 def test_scale_refuses_what_it_cannot_do(capsys: Captured) -> None:
-    assert "scale takes efficientnet-b0; got 'resnet-50'" in failure(capsys, ["scale", "resnet-50"])
+    assert "'resnet-18' is no baseline of compound scaling; these are: densenet-121, efficientnet-b0" in failure(
+        capsys, ["scale", "resnet-18"]
+    )
     assert "0..7 or numbers such as 0,0.5,1; got 'many'" in failure(capsys, ["scale", "--phi", "many"])
     assert "phi must be at least 0" in failure(capsys, ["scale", "--phi=-1"])
     assert "the nearest is phi=0, which takes 385,814,752" in failure(
         capsys, ["scale", "--phi", "0", "--max-macs", "1e6"]
+    )
+
+
+def test_coefficients_that_keep_the_budget_are_those_that_real_counts_allow(capsys: Captured) -> None:
+    assert run(["coefficients", "mobilenet-1.0-224", "--grid", "1,1.4", "--tolerance", "0.1"]) == 0
+    *rows, last = capsys.readouterr().out.splitlines()
+    assert [row.split()[:3] for row in rows[1:]] == [["1.0", "1.0", "1.4"], ["1.0", "1.4", "1.0"]]
+    assert last == "2 of 8 points grow 2 times within 10%"
+    assert "--grid takes numbers such as 1,1.1,1.2; got 'all'" in failure(capsys, ["coefficients", "--grid", "all"])
+    assert "no coefficients grow 9 times within 5%; the nearest is" in failure(
+        capsys, ["coefficients", "mobilenet-1.0-224", "--grid", "1", "--target", "9"]
     )
 
 

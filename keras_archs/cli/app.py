@@ -8,14 +8,15 @@ from typing import Annotated
 
 import typer
 
-from keras_archs.cli import analysis, classify, export, models, repo, serve
+from keras_archs.cli import analysis, classify, export, models, repo, scale, serve
 
 app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False)
 app.command("list")(models.list_)
 app.command("info")(models.info)
 app.command("profile")(analysis.profile)
 app.command("compare")(analysis.compare)
-app.command("scale")(analysis.scale)
+app.command("scale")(scale.scale)
+app.command("coefficients")(scale.coefficients)
 app.command("export")(export.export)
 app.command("classify")(classify.classify)
 app.command("serve")(serve.serve)

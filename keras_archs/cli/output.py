@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -39,6 +39,29 @@ def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right
             for cell, width, heading in zip(row, widths, headings, strict=True)
         )
         typer.echo((" " * _GAP).join(cells).rstrip())
+
+
+def write_rows(rows: Sequence[Mapping[str, object]], *, left: Sequence[str]) -> None:
+    """Prints a table of rows with the same keys, aligned to the right but for the headings ``left``."""
+    headings, cells = as_text(rows)
+    write_table(headings, cells, right=[heading for heading in headings if heading not in left])
+
+
+def as_text(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[list[str]]]:
+    """Headings and cells of rows with the same keys."""
+    return [key.replace("_", " ") for key in rows[0]], [[_cell(value) for value in row.values()] for row in rows]
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "unknown"
+        case tuple():
+            return "x".join(map(str, value))
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)
 
 
 def _draw_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str]) -> None:

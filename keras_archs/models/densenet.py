@@ -8,7 +8,7 @@ The lineage is Torch's: explicit symmetric padding, and normalisation with epsil
 (keras.applications has 1.001e-5 and 0.99; its answers are the same within rounding.)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Unpack
 
 import keras
@@ -27,16 +27,19 @@ from keras_archs.blocks import (
     torch_squeeze_excite,
 )
 from keras_archs.builders import (
+    BASELINE_SIZE,
     CIFAR_CLASSES,
     ClassifierOptions,
     Option,
+    ScalingOptions,
     architecture,
     is_fraction,
     is_ratio_or_none,
     one_of,
 )
+from keras_archs.scaling import round_filters, round_repeats, round_size
 
-SIZE = 224
+SIZE = BASELINE_SIZE
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,15 @@ IMAGENET = {
     "201": Plan(growth=32, stem=64, blocks=(6, 12, 48, 32)),
     "264": Plan(growth=32, stem=64, blocks=(6, 12, 64, 48)),
 }
+
+
+def grown(plan: Plan, *, width: float, depth: float) -> Plan:
+    """Grow a network for ImageNet by compound scaling, where the width of a DenseNet is its growth rate.
+
+    It is rounded to a multiple of 4, as all growth rates of the paper are; the first convolution makes 2k feature maps.
+    """
+    growth = round_filters(plan.growth, width, divisor=4)
+    return replace(plan, growth=growth, stem=2 * growth, blocks=tuple(round_repeats(n, depth) for n in plan.blocks))
 
 
 def plain(depth: int, growth: int) -> Plan:
@@ -115,6 +127,10 @@ class DenseNetOptions(ClassifierOptions, total=False):
             one_of(True, False),
         ),
     ]
+
+
+class ScaledDenseNetOptions(DenseNetOptions, ScalingOptions, total=False):
+    """The arguments of DenseNet-121 at any scale."""
 
 
 def _composite(
@@ -184,9 +200,8 @@ def _densenet(images: keras.KerasTensor, x: keras.KerasTensor, plan: Plan, optio
     return model_of(images, x, options)
 
 
-def _imagenet(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
-    plan = IMAGENET[variant]
-    images = image_input(SIZE, options)
+def _imagenet(plan: Plan, size: int = SIZE, **options: Unpack[DenseNetOptions]) -> keras.Model:
+    images = image_input(size, options)
     return _densenet(images, _imagenet_stem(images, plan.stem, name=f"{options['prefix']}stem"), plan, options)
 
 
@@ -199,31 +214,42 @@ def _cifar(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
 @architecture(DenseNetOptions)
 def DenseNet121(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-121 for images of 224 pixels: growth rate 32 (Table 1)."""
-    return _imagenet("121", **options)
+    return _imagenet(IMAGENET["121"], **options)
+
+
+def _at_scale(*, width: float, depth: float, resolution: float, **options: Unpack[DenseNetOptions]) -> keras.Model:
+    plan = grown(IMAGENET["121"], width=width, depth=depth)
+    return _imagenet(plan, round_size(SIZE, resolution), **options)
+
+
+@architecture(ScaledDenseNetOptions)
+def ScaledDenseNet121(**options: Unpack[ScaledDenseNetOptions]) -> keras.Model:
+    """DenseNet-121 at any scale: grown by compound scaling (Tan & Le 2019, section 3.3)."""
+    return _at_scale(**options)
 
 
 @architecture(DenseNetOptions)
 def DenseNet161(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-161 for images of 224 pixels: growth rate 48 (authors' code)."""
-    return _imagenet("161", **options)
+    return _imagenet(IMAGENET["161"], **options)
 
 
 @architecture(DenseNetOptions)
 def DenseNet169(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-169 for images of 224 pixels: growth rate 32 (Table 1)."""
-    return _imagenet("169", **options)
+    return _imagenet(IMAGENET["169"], **options)
 
 
 @architecture(DenseNetOptions)
 def DenseNet201(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-201 for images of 224 pixels: growth rate 32 (Table 1)."""
-    return _imagenet("201", **options)
+    return _imagenet(IMAGENET["201"], **options)
 
 
 @architecture(DenseNetOptions)
 def DenseNet264(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-264 for images of 224 pixels: growth rate 32 (Table 1)."""
-    return _imagenet("264", **options)
+    return _imagenet(IMAGENET["264"], **options)
 
 
 @architecture(DenseNetOptions, se_ratio=1 / 16)
@@ -232,7 +258,7 @@ def SEDenseNet121(**options: Unpack[DenseNetOptions]) -> keras.Model:
 
     No paper has it; with r = 16, as in all networks of Hu et al. 2017.
     """
-    return _imagenet("121", **options)
+    return _imagenet(IMAGENET["121"], **options)
 
 
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)

@@ -17,9 +17,24 @@ from typing import Annotated, Unpack
 import keras
 
 from keras_archs import blocks
-from keras_archs.blocks import MIN_SIZE, classification_head, image_input, model_of, skip, squeeze_excite
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive, is_ratio_or_none
-from keras_archs.scaling import EFFICIENTNET, EFFICIENTNET_LITE, CompoundScaling, round_filters, round_repeats
+from keras_archs.blocks import classification_head, image_input, model_of, skip, squeeze_excite
+from keras_archs.builders import (
+    BASELINE_SIZE,
+    ClassifierOptions,
+    Option,
+    ScalingOptions,
+    architecture,
+    is_fraction,
+    is_ratio_or_none,
+)
+from keras_archs.scaling import (
+    EFFICIENTNET,
+    EFFICIENTNET_LITE,
+    CompoundScaling,
+    round_filters,
+    round_repeats,
+    round_size,
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +62,7 @@ class Plan:
 
 
 BASELINE = Plan(
-    size=224,
+    size=BASELINE_SIZE,
     stem=32,
     stages=(
         Stage(kernel=3, stride=1, expansion=1, filters=16, repeats=1),
@@ -224,30 +239,34 @@ def _lite(variant: str, **options: Unpack[EfficientNetOptions]) -> keras.Model:
     return efficientnet(scaled_lite(EFFICIENTNET_LITE[variant]), **options)
 
 
-class ScaledEfficientNetOptions(EfficientNetOptions, total=False):
+class ScaledEfficientNetOptions(EfficientNetOptions, ScalingOptions, total=False):
     """The arguments of EfficientNet at any scale."""
 
-    width: Annotated[float, Option(1.0, "Factor on the baseline's channels; positive.", is_positive)]
-    depth: Annotated[float, Option(1.0, "Factor on the baseline's blocks in each stage; positive.", is_positive)]
-    resolution: Annotated[
-        float,
-        Option(
-            1.0,
-            "Factor on the baseline's 224 pixels, for the default input; rounded, and at least 32 pixels.",
-            lambda resolution: is_positive(resolution) and round(BASELINE.size * resolution) >= MIN_SIZE,
-        ),
-    ]
 
-
-def _scaled(*, width: float, depth: float, resolution: float, **options: Unpack[EfficientNetOptions]) -> keras.Model:
-    scaling = CompoundScaling(width, depth, round(BASELINE.size * resolution), options["dropout_rate"])
-    return efficientnet(scaled(scaling), **options)
+def at_scale(
+    scale: Callable[[CompoundScaling], Plan],
+    block: Callable[..., keras.KerasTensor] = inverted_bottleneck,
+    *,
+    width: float,
+    depth: float,
+    resolution: float,
+    **options: Unpack[EfficientNetOptions],
+) -> keras.Model:
+    """The network of a baseline that ``scale`` has grown."""
+    size = round_size(BASELINE_SIZE, resolution)
+    return efficientnet(scale(CompoundScaling(width, depth, size, options["dropout_rate"])), block, **options)
 
 
 @architecture(ScaledEfficientNetOptions)
 def EfficientNet(**options: Unpack[ScaledEfficientNetOptions]) -> keras.Model:
     """EfficientNet at any scale: the searched baseline (Table 1), grown by any factors (section 3.3)."""
-    return _scaled(**options)
+    return at_scale(scaled, **options)
+
+
+@architecture(ScaledEfficientNetOptions, se_ratio=None)
+def EfficientNetLite(**options: Unpack[ScaledEfficientNetOptions]) -> keras.Model:
+    """EfficientNet-Lite at any scale: Lite0, whose stem, head, first and last stage keep what Lite does not grow."""
+    return at_scale(scaled_lite, **options)
 
 
 @architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET["b0"].dropout)

@@ -8,16 +8,19 @@ rate stays below ``drop_connect_rate``; dropout is what the authors have for eac
 normalised already.
 """
 
+from functools import partial
 from typing import Any, Unpack
 
 import keras
 
 from keras_archs.blocks import skip
-from keras_archs.builders import architecture
+from keras_archs.builders import BASELINE_SIZE, architecture
 from keras_archs.models.efficientnet import (
     EfficientNetOptions,
     Plan,
+    ScaledEfficientNetOptions,
     Stage,
+    at_scale,
     conv_bn,
     efficientnet,
     inverted_bottleneck,
@@ -31,7 +34,7 @@ class FusedStage(Stage):
 
 
 B = Plan(
-    size=224,
+    size=BASELINE_SIZE,
     stem=32,
     stages=(
         FusedStage(kernel=3, stride=1, expansion=1, filters=16, repeats=1),
@@ -127,9 +130,17 @@ def _block(
     return inverted_bottleneck(x, stage, stride, se_ratio=se_ratio, **common)
 
 
+_scaled = partial(scaled, keep=0)
+
+
 def _v2(variant: str, **options: Unpack[EfficientNetOptions]) -> keras.Model:
-    plan = scaled(EFFICIENTNET_V2[variant], BASELINES[variant], keep=0)
-    return efficientnet(plan, _block, **options)
+    return efficientnet(_scaled(EFFICIENTNET_V2[variant], BASELINES[variant]), _block, **options)
+
+
+@architecture(ScaledEfficientNetOptions)
+def EfficientNetV2(**options: Unpack[ScaledEfficientNetOptions]) -> keras.Model:
+    """EfficientNetV2 at any scale: the baseline, B0, grown by any factors."""
+    return at_scale(partial(_scaled, baseline=B), _block, **options)
 
 
 @architecture(EfficientNetOptions, dropout_rate=EFFICIENTNET_V2["b0"].dropout)

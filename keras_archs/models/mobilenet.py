@@ -8,7 +8,7 @@ Constants that the paper does not print are TF-slim's, the authors' implementati
 its padding of odd sizes, which is not SAME there, and in initialisation and the momentum of normalisation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Unpack
 
@@ -16,14 +16,17 @@ import keras
 
 from keras_archs.blocks import classification_head, conv_bn, depthwise_bn, image_input, model_of, squeeze_excite
 from keras_archs.builders import (
+    BASELINE_SIZE,
     ClassifierOptions,
     Option,
+    ScalingOptions,
     architecture,
     is_fraction,
     is_positive,
     is_ratio_or_none,
     one_of,
 )
+from keras_archs.scaling import round_repeats, round_size
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Stage:
     repeats: int
 
 
-SIZE = 224
+SIZE = BASELINE_SIZE
 STEM = 32
 STAGES = (
     Stage(stride=1, filters=64, repeats=1),
@@ -58,24 +61,12 @@ def scaled_filters(filters: int, alpha: float) -> int:
 
 def scaled_size(rho: float) -> int:
     """Height and width of the default input; rounded, so that the paper's 0.714 stands for 160 pixels."""
-    return round(SIZE * rho)
+    return round_size(SIZE, rho)
 
 
-class MobileNetOptions(ClassifierOptions, total=False):
-    """The arguments of MobileNet."""
+class CommonOptions(ClassifierOptions, total=False):
+    """The arguments of MobileNet, however its size is given."""
 
-    alpha: Annotated[
-        float, Option(1.0, "Width multiplier: factor on every layer's number of channels; positive.", is_positive)
-    ]
-    rho: Annotated[
-        float,
-        Option(
-            1.0,
-            "Resolution multiplier: without input_shape, images have 224 * rho pixels a side. That must be a "
-            "multiple of 32, so rho is 1 (224), 6/7 (192), 5/7 (160), 4/7 (128) or another multiple of 1/7.",
-            lambda rho: is_positive(rho) and scaled_size(rho) >= 32 and scaled_size(rho) % 32 == 0,
-        ),
-    ]
     separable: Annotated[
         bool,
         Option(
@@ -97,6 +88,27 @@ class MobileNetOptions(ClassifierOptions, total=False):
             is_ratio_or_none,
         ),
     ]
+
+
+class MobileNetOptions(CommonOptions, total=False):
+    """The arguments of MobileNet."""
+
+    alpha: Annotated[
+        float, Option(1.0, "Width multiplier: factor on every layer's number of channels; positive.", is_positive)
+    ]
+    rho: Annotated[
+        float,
+        Option(
+            1.0,
+            "Resolution multiplier: without input_shape, images have 224 * rho pixels a side. That must be a "
+            "multiple of 32, so rho is 1 (224), 6/7 (192), 5/7 (160), 4/7 (128) or another multiple of 1/7.",
+            lambda rho: is_positive(rho) and scaled_size(rho) >= 32 and scaled_size(rho) % 32 == 0,
+        ),
+    ]
+
+
+class ScaledMobileNetOptions(CommonOptions, ScalingOptions, total=False):
+    """The arguments of MobileNet at any scale."""
 
 
 def _initializer() -> keras.initializers.Initializer:
@@ -143,12 +155,13 @@ def _stage(
     return x
 
 
-def _mobilenet(**options: Unpack[MobileNetOptions]) -> keras.Model:
+def _mobilenet(*, alpha: float, rho: float, depth: float = 1.0, **options: Unpack[CommonOptions]) -> keras.Model:
     """Stem, stages, head."""
-    prefix, alpha = options["prefix"], options["alpha"]
-    images = image_input(scaled_size(options["rho"]), options)
+    prefix = options["prefix"]
+    images = image_input(scaled_size(rho), options)
     x = _conv_bn(images, scaled_filters(STEM, alpha), 3, 2, "relu6", name=f"{prefix}stem")
-    for number, stage in enumerate(STAGES, start=1):
+    stages = [replace(stage, repeats=round_repeats(stage.repeats, depth)) for stage in STAGES]
+    for number, stage in enumerate(stages, start=1):
         x = _stage(
             x,
             stage,
@@ -165,6 +178,16 @@ def _mobilenet(**options: Unpack[MobileNetOptions]) -> keras.Model:
 def MobileNet(**options: Unpack[MobileNetOptions]) -> keras.Model:
     """MobileNet for images of 224 * rho pixels, with alpha times the channels (Tables 1, 6 and 7)."""
     return _mobilenet(**options)
+
+
+def _at_scale(*, width: float, depth: float, resolution: float, **options: Unpack[CommonOptions]) -> keras.Model:
+    return _mobilenet(alpha=width, rho=resolution, depth=depth, **options)
+
+
+@architecture(ScaledMobileNetOptions)
+def ScaledMobileNet(**options: Unpack[ScaledMobileNetOptions]) -> keras.Model:
+    """MobileNet at any scale: grown by compound scaling (Tan & Le 2019, section 5.1); its width is alpha."""
+    return _at_scale(**options)
 
 
 @architecture(MobileNetOptions, se_ratio=1 / 16)

@@ -7,7 +7,7 @@ Constants that the paper does not print are TF-slim's, the authors' implementati
 these are, has no dropout, other initialisation, and padding that is wrong where odd sizes are not known beforehand.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Annotated, Unpack
@@ -24,8 +24,17 @@ from keras_archs.blocks import (
     skip,
     squeeze_excite,
 )
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_positive, is_ratio_or_none
-from keras_archs.scaling import round_filters
+from keras_archs.builders import (
+    BASELINE_SIZE,
+    ClassifierOptions,
+    Option,
+    ScalingOptions,
+    architecture,
+    is_fraction,
+    is_positive,
+    is_ratio_or_none,
+)
+from keras_archs.scaling import round_filters, round_repeats, round_size
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Stage:
     stride: int
 
 
-SIZE = 224
+SIZE = BASELINE_SIZE
 STEM = 32
 STAGES = (
     Stage(expansion=1, filters=16, repeats=1, stride=1),
@@ -63,18 +72,9 @@ DropPathRate = Annotated[
 ]
 
 
-class MobileNetV2Options(ClassifierOptions, total=False):
-    """The arguments of MobileNetV2."""
+class CommonOptions(ClassifierOptions, total=False):
+    """The arguments of MobileNetV2, however its size is given."""
 
-    alpha: Annotated[
-        float,
-        Option(
-            1.0,
-            "Width multiplier: factor on the number of channels, rounded to multiples of 8; positive. The last "
-            "convolution grows with it and does not shrink.",
-            is_positive,
-        ),
-    ]
     dropout_rate: Annotated[
         float, Option(0.2, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
     ]
@@ -88,6 +88,24 @@ class MobileNetV2Options(ClassifierOptions, total=False):
             is_ratio_or_none,
         ),
     ]
+
+
+class MobileNetV2Options(CommonOptions, total=False):
+    """The arguments of MobileNetV2."""
+
+    alpha: Annotated[
+        float,
+        Option(
+            1.0,
+            "Width multiplier: factor on the number of channels, rounded to multiples of 8; positive. The last "
+            "convolution grows with it and does not shrink.",
+            is_positive,
+        ),
+    ]
+
+
+class ScaledMobileNetV2Options(CommonOptions, ScalingOptions, total=False):
+    """The arguments of MobileNetV2 at any scale."""
 
 
 def _initializer() -> keras.initializers.Initializer:
@@ -148,14 +166,16 @@ def _stage(
     return x
 
 
-@architecture(MobileNetV2Options)
-def MobileNetV2(**options: Unpack[MobileNetV2Options]) -> keras.Model:
-    """MobileNetV2 for images of 224 pixels, with alpha times the channels (Table 2)."""
-    prefix, alpha = options["prefix"], options["alpha"]
-    images = image_input(SIZE, options)
+def _mobilenet_v2(
+    *, alpha: float, depth: float = 1.0, size: int = SIZE, **options: Unpack[CommonOptions]
+) -> keras.Model:
+    """Stem, stages, head."""
+    prefix = options["prefix"]
+    images = image_input(size, options)
+    stages = [replace(stage, repeats=round_repeats(stage.repeats, depth)) for stage in STAGES]
     x = _conv_bn(images, round_filters(STEM, alpha), 3, 2, "relu6", name=f"{prefix}stem")
-    rates = drop_rates(options["drop_path_rate"], blocks=sum(stage.repeats for stage in STAGES))
-    for number, stage in enumerate(STAGES, start=1):
+    rates = drop_rates(options["drop_path_rate"], blocks=sum(stage.repeats for stage in stages))
+    for number, stage in enumerate(stages, start=1):
         x = _stage(
             x,
             stage,
@@ -167,3 +187,19 @@ def MobileNetV2(**options: Unpack[MobileNetV2Options]) -> keras.Model:
     x = _conv_bn(x, round_filters(TOP, max(1.0, alpha)), 1, 1, "relu6", name=f"{prefix}top")
     x = classification_head(x, options, dropout_rate=options["dropout_rate"], kernel_initializer=_initializer())
     return model_of(images, x, options)
+
+
+def _at_scale(*, width: float, depth: float, resolution: float, **options: Unpack[CommonOptions]) -> keras.Model:
+    return _mobilenet_v2(alpha=width, depth=depth, size=round_size(SIZE, resolution), **options)
+
+
+@architecture(MobileNetV2Options)
+def MobileNetV2(**options: Unpack[MobileNetV2Options]) -> keras.Model:
+    """MobileNetV2 for images of 224 pixels, with alpha times the channels (Table 2)."""
+    return _mobilenet_v2(**options)
+
+
+@architecture(ScaledMobileNetV2Options)
+def ScaledMobileNetV2(**options: Unpack[ScaledMobileNetV2Options]) -> keras.Model:
+    """MobileNetV2 at any scale: grown by compound scaling (Tan & Le 2019, section 5.1); its width is alpha."""
+    return _at_scale(**options)

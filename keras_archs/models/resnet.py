@@ -11,7 +11,7 @@ for CIFAR (`keras_archs.models.resnet_cifar`).
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal, Unpack
 
@@ -31,7 +31,17 @@ from keras_archs.blocks import (
     torch_dense,
     torch_squeeze_excite,
 )
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_fraction, is_ratio_or_none, one_of
+from keras_archs.builders import (
+    BASELINE_SIZE,
+    ClassifierOptions,
+    Option,
+    ScalingOptions,
+    architecture,
+    is_fraction,
+    is_ratio_or_none,
+    one_of,
+)
+from keras_archs.scaling import round_filters, round_repeats, round_size
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,12 @@ class Plan:
     shortcut_window: int | None = None
     """Where shapes change, a shortcut without parameters (option A) takes the mean of windows of so many pixels a
     side: 1 is every second pixel. None for a projection (option B)."""
+    scale: float = 1.0
+    """Factor on the channels of every layer, which are rounded to multiples of 8; for networks without groups."""
+
+    def scaled(self, channels: int) -> int:
+        """Grow a layer's channels."""
+        return round_filters(channels, self.scale) if self.scale != 1 else channels
 
 
 RESNET = {
@@ -66,7 +82,12 @@ RESNET = {
     "152": Plan(repeats=(3, 8, 36, 3)),
 }
 
-SIZE = 224
+SIZE = BASELINE_SIZE
+
+
+def grown(plan: Plan, *, width: float, depth: float) -> Plan:
+    """Grow a network by compound scaling: every stage, and the channels of the stem with those of the stages."""
+    return replace(plan, repeats=tuple(round_repeats(count, depth) for count in plan.repeats), scale=width)
 
 
 class ResidualOptions(ClassifierOptions, total=False):
@@ -131,6 +152,10 @@ class BottleneckOptions(ResidualOptions, total=False):
             one_of(True, False),
         ),
     ]
+
+
+class ScaledBottleneckOptions(BottleneckOptions, ScalingOptions, total=False):
+    """The arguments of ResNet-50 at any scale."""
 
 
 def conv_bn(
@@ -200,12 +225,12 @@ def _block(
 ) -> keras.KerasTensor:
     """Add to the input what the branch computes."""
     growth = 2 ** (stage - 1)
-    filters = (4 if plan.bottleneck else 1) * plan.channels * growth
+    filters = (4 if plan.bottleneck else 1) * plan.scaled(plan.channels * growth)
     gamma = "zeros" if options["zero_init_residual"] else "ones"
 
     def branch(x: keras.KerasTensor) -> keras.KerasTensor:
         if plan.bottleneck:
-            inner = plan.groups * plan.width * growth
+            inner = plan.scaled(plan.groups * plan.width * growth)
             x = transform(x, inner, filters, stride, groups=plan.groups, gamma=gamma, name=name)
         else:
             x = _basic(x, filters, stride, gamma=gamma, name=name)
@@ -220,13 +245,14 @@ def _block(
 
 def _stem(x: keras.KerasTensor, plan: Plan, *, name: str) -> keras.KerasTensor:
     """A quarter of height and width for ImageNet: conv1 and the pooling of conv2_x; for CIFAR, a convolution alone."""
+    channels = plan.scaled(plan.channels)
     if plan.cifar:
-        return conv_bn(x, plan.channels, 3, name=f"{name}_conv")
+        return conv_bn(x, channels, 3, name=f"{name}_conv")
     if plan.deep_stem:
         for number, (filters, stride) in enumerate([(64, 2), (64, 1), (128, 1)], start=1):
             x = conv_bn(x, filters, 3, stride, name=f"{name}_conv{number}")
     else:
-        x = conv_bn(x, plan.channels, 7, 2, name=f"{name}_conv")
+        x = conv_bn(x, channels, 7, 2, name=f"{name}_conv")
     return symmetric_max_pool(x, name=f"{name}_pool")
 
 
@@ -242,6 +268,7 @@ def numbered_blocks(repeats: Sequence[int], options: ResidualOptions) -> Iterato
 def residual_network(
     plan: Plan,
     *,
+    size: int = SIZE,
     transform: Callable[..., keras.KerasTensor] = bottleneck,
     stride_in_1x1: bool = False,
     dropout_rate: float = 0.0,
@@ -251,7 +278,7 @@ def residual_network(
     if stride_in_1x1:
         transform = partial(transform, stride_in_1x1=True)
     prefix = options["prefix"]
-    images = cifar_input(options) if plan.cifar else image_input(SIZE, options)
+    images = cifar_input(options) if plan.cifar else image_input(size, options)
     x = _stem(images, plan, name=f"{prefix}stem")
 
     for stage, stride, drop_rate, name in numbered_blocks(plan.repeats, options):
@@ -261,6 +288,24 @@ def residual_network(
     # Keras walks through a graph recursively, two calls to a block: too many for Python's default at 600 blocks.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * sum(plan.repeats)))
     return model_of(images, x, options)
+
+
+def at_scale(
+    plan: Plan,
+    *,
+    width: float,
+    depth: float,
+    resolution: float,
+    stride_in_1x1: bool = False,
+    **options: Unpack[ResidualOptions],
+) -> keras.Model:
+    """The network of a plan that compound scaling has grown."""
+    return residual_network(
+        grown(plan, width=width, depth=depth),
+        size=round_size(SIZE, resolution),
+        stride_in_1x1=stride_in_1x1,
+        **options,
+    )
 
 
 @architecture(ResidualOptions)
@@ -279,6 +324,12 @@ def ResNet34(**options: Unpack[ResidualOptions]) -> keras.Model:
 def ResNet50(**options: Unpack[BottleneckOptions]) -> keras.Model:
     """ResNet-50 for images of 224 pixels: 16 bottlenecks (Table 1)."""
     return residual_network(RESNET["50"], **options)
+
+
+@architecture(ScaledBottleneckOptions)
+def ScaledResNet50(**options: Unpack[ScaledBottleneckOptions]) -> keras.Model:
+    """ResNet-50 at any scale: grown by compound scaling (Tan & Le 2019, section 5.1)."""
+    return at_scale(RESNET["50"], **options)
 
 
 @architecture(BottleneckOptions)

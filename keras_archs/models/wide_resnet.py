@@ -24,8 +24,15 @@ from keras_archs.blocks import (
     torch_dense,
     torch_squeeze_excite,
 )
-from keras_archs.builders import CIFAR_CLASSES, Option, architecture, is_fraction, is_positive_integer
-from keras_archs.models.resnet import RESNET, ResidualOptions, numbered_blocks, residual_network
+from keras_archs.builders import (
+    CIFAR_CLASSES,
+    Option,
+    ScalingOptions,
+    architecture,
+    is_fraction,
+    is_positive_integer,
+)
+from keras_archs.models.resnet import RESNET, ResidualOptions, at_scale, numbered_blocks, residual_network
 
 WIDE_RESNET = {
     "50-2": replace(RESNET["50"], width=128),
@@ -63,6 +70,10 @@ class WideResNetOptions(CifarOptions, total=False):
         int,
         Option(10, "Factor k on the groups' 16, 32 and 64 channels; an integer of at least 1.", is_positive_integer),
     ]
+
+
+class ScaledOptions(ResidualOptions, ScalingOptions, total=False):
+    """The arguments of Wide ResNet-50-2 at any scale."""
 
 
 def _block(
@@ -145,6 +156,12 @@ def WideResNet40_4(**options: Unpack[CifarOptions]) -> keras.Model:
 def WideResNet50_2(**options: Unpack[ResidualOptions]) -> keras.Model:
     """Wide ResNet-50-2 for images of 224 pixels: ResNet-50, twice as wide inside its bottlenecks."""
     return residual_network(WIDE_RESNET["50-2"], **options)
+
+
+@architecture(ScaledOptions)
+def ScaledWideResNet50_2(**options: Unpack[ScaledOptions]) -> keras.Model:
+    """Wide ResNet-50-2 at any scale: grown by compound scaling (Tan & Le 2019, section 3.3)."""
+    return at_scale(WIDE_RESNET["50-2"], **options)
 
 
 @architecture(ResidualOptions)

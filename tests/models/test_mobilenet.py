@@ -166,7 +166,7 @@ def test_constants_are_the_published_ones() -> None:
 
 def test_signature_and_help() -> None:
     parameters = inspect.signature(keras_archs.MobileNet).parameters
-    assert list(parameters)[-5:] == ["alpha", "rho", "separable", "dropout_rate", "se_ratio"]
+    assert list(parameters)[-5:] == ["separable", "dropout_rate", "se_ratio", "alpha", "rho"]
     assert parameters["se_ratio"].default is None
     assert inspect.signature(keras_archs.SEMobileNet).parameters["se_ratio"].default == 1 / 16
     assert (inspect.getdoc(keras_archs.MobileNet) or "").startswith("MobileNet for images of 224 * rho pixels")

@@ -83,7 +83,7 @@ def test_squeeze_and_excitation_weighs_the_expanded_channels() -> None:
 
 
 def test_signature_and_help() -> None:
-    own = ["alpha", "dropout_rate", "drop_path_rate", "se_ratio"]
+    own = ["dropout_rate", "drop_path_rate", "se_ratio", "alpha"]
     assert list(inspect.signature(keras_archs.MobileNetV2).parameters)[-4:] == own
     assert (inspect.getdoc(keras_archs.MobileNetV2) or "").startswith("MobileNetV2 for images of 224 pixels")
 
