@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +63,13 @@ class RemoteModel:
     async def _ask(
         self, request: PredictRequest, read: Callable[[PredictResponse], Answer], deadline: float
     ) -> tuple[Answer, float]:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        started = time.perf_counter()  # the loop's time may be in whole milliseconds
         try:
             answer = await self.engine.pool.predict(request, read, deadline=deadline)
         except VersionGoneError:
             await self.engine.look_now()
             raise
-        return answer, loop.time() - started
+        return answer, time.perf_counter() - started
 
 
 class TfServingEngine:
