@@ -30,6 +30,7 @@ def execute(notebook: NotebookNode, folder: Path, *, small: bool) -> None:
         timeout=1800,
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
+        coalesce_streams=True,
         record_timing=False,  # what was executed when is no part of the text
         # What TensorFlow's libraries log while they are loaded goes to the terminal.
         extra_arguments=["--IPKernelApp.capture_fd_output=False"],
