@@ -7,7 +7,7 @@ MODEL ?= efficientnet-lite0
 PYTHON_IMAGE = $(shell sed -n 's/^ARG PYTHON_IMAGE=//p' docker/Dockerfile)
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: serve test container-test parity backends tf220 lint format lock clean
+.PHONY: serve test container-test parity backends tf220 notebooks lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,6 +34,9 @@ backends: .venv-parity/ready ## compare networks on the JAX and Torch backends w
 
 tf220: .venv-tf220/ready .venv/dev ## load what is exported in TensorFlow 2.20, the runtime of TensorFlow Serving's newest image
 	TF220_PYTHON=$(CURDIR)/.venv-tf220/bin/python .venv/bin/python -m pytest tests/tf220
+
+notebooks: .venv/dev ## execute the notebooks anew, in place
+	.venv/bin/python -m notebooks.execute
 
 lint: .venv/dev ## run ruff and mypy
 	.venv/bin/ruff check .

@@ -139,7 +139,8 @@ class Cost:
         for stage in self.stages:
             table.add_row(*map(_cell, asdict(stage).values()))
         text = io.StringIO()
-        Console(file=text, width=120).print(table)
+        # In notebooks rich would show the table by itself, and colour the text.
+        Console(file=text, width=120, force_jupyter=False, force_terminal=False).print(table)
         notes = [f"unknown: {layer.name} ({layer.kind})" for layer in self.unknown]
         return "\n".join(line.rstrip() for line in (*text.getvalue().splitlines(), *notes) if line.strip())
 
@@ -210,7 +211,9 @@ class _Walk:
                 outputs = self._call(layer.__class__.from_config(layer.get_config()), outputs)
         else:
             structured = keras.tree.pack_sequence_as(model.input, inputs)
-            outputs = keras.models.clone_model(model, input_tensors=structured, call_function=self._call).output
+            # A clone of a compiled model would be compiled as well, with an optimiser's variables.
+            uncompiled = keras.Model(model.input, model.output)
+            outputs = keras.models.clone_model(uncompiled, input_tensors=structured, call_function=self._call).output
         return self._field(keras.tree.flatten(outputs)[0])
 
     def _call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:

@@ -54,6 +54,14 @@ def test_one_and_three_dimensions_and_channels_first() -> None:
     assert one_layer(first, (6, 8, 10)) == 80 * 9 * 6 * 4
 
 
+def test_a_model_that_is_in_training_costs_what_it_did_before() -> None:
+    images = keras.Input((8, 10, 6))
+    model = keras.Model(images, layers.Dense(2)(layers.Flatten()(images)))
+    before = profile(model)
+    model.compile(keras.optimizers.Adam(), "mse")
+    assert profile(model) == before
+
+
 def test_one_unknown_layer_makes_the_total_unknown() -> None:
     model = keras.Sequential([keras.Input((4, 6)), layers.Dense(3), layers.LSTM(2)])
     result = profile(model)

@@ -1,0 +1,1 @@
+"""The lecture as notebooks; README.md lists them."""

@@ -1,0 +1,83 @@
+"""The lecture's notebooks run, with small settings here, and are published as they ran with full ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from notebooks.execute import FOLDER, NOTEBOOKS, execute
+
+MAX_BYTES, MAX_PICTURE_BYTES = 700_000, 150_000
+
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def code(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in code(notebook) for output in cell.outputs]
+
+
+def text(output: NotebookNode) -> str:
+    return str(output.get("text", "")) + "".join(
+        str(content) for kind, content in output.get("data", {}).items() if not kind.startswith("image/")
+    )
+
+
+@each
+def test_it_runs_and_what_it_claims_holds(path: Path, tmp_path: Path) -> None:
+    """Formulas against counts, networks against networks: the claims are assertions in its cells."""
+    notebook = read(path)
+    assert any(
+        line.startswith(("assert ", "    assert ")) for cell in code(notebook) for line in cell.source.split("\n")
+    )
+    execute(notebook, tmp_path, small=True)
+    assert not [output for output in outputs(notebook) if output.get("name") == "stderr"]
+    assert list(tmp_path.iterdir()) == [], "it leaves files behind"
+
+
+@each
+def test_it_can_be_read_without_running_it(path: Path) -> None:
+    notebook = read(path)
+    cells = code(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "not executed in one go"
+    pictures = [
+        content
+        for output in outputs(notebook)
+        for kind, content in output.get("data", {}).items()
+        if kind.startswith("image/")
+    ]
+    assert pictures
+    assert max(len(picture) * 3 // 4 for picture in pictures) < MAX_PICTURE_BYTES
+    assert path.stat().st_size < MAX_BYTES
+
+
+@each
+def test_its_outputs_are_nobodys_machine(path: Path) -> None:
+    """No errors, warnings, terminal colours or paths, nor who executed it and when."""
+    notebook = read(path)
+    assert set(notebook.metadata) == {"kernelspec"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert not any(cell.metadata for cell in notebook.cells)
+    for output in outputs(notebook):
+        assert output.output_type in {"stream", "display_data", "execute_result"}
+        assert output.get("name") != "stderr"
+        assert not re.search(r"\x1b|/(tmp|home|root|usr|Users)/|[Ww]arning", text(output))
+
+
+def test_the_index_names_them_all() -> None:
+    index = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\]\(([^)]+\.ipynb)\)", index) == [path.name for path in NOTEBOOKS]
+    assert len(NOTEBOOKS) == 8
