@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,12 @@ def test_the_python_runs_and_says_what_its_comments_say(
 
 def curl(gateway: Gateway, line: str) -> httpx.Response:
     given = shlex.split(line.removeprefix("$ "))
-    header, file = (given[given.index(option) + 1] for option in ("-H", "--data-binary"))
-    body = (ROOT / file.removeprefix("@")).read_bytes()
+    pairs = list(pairwise(given))
+    (file,) = (value for option, value in pairs if option == "--data-binary")
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl says if nobody says otherwise
+    headers |= dict(value.split(": ") for option, value in pairs if option == "-H")
     path = given[-1].removeprefix("http://127.0.0.1:8000")
-    return gateway.client.post(path, content=body, headers=dict([header.split(": ")]))
+    return gateway.client.post(path, content=(ROOT / file.removeprefix("@")).read_bytes(), headers=headers)
 
 
 def test_the_curl_lines_give_the_answer_and_the_picture_that_are_shown(lite0_repository: Path, tmp_path: Path) -> None:
