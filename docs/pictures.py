@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
 import keras_archs
+from keras_archs.registry import SCALABLE
 
 HERE = Path(__file__).parent
 COMPARED = (
@@ -51,12 +53,20 @@ def _centre(photograph: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
     return np.asarray(square.resize(size[::-1], Image.Resampling.BICUBIC))
 
 
+def growth() -> Figure:
+    """How the family of each baseline of compound scaling grows, beside 2^phi."""
+    return keras_archs.plot_growth(
+        {name: keras_archs.members(keras_archs.scalable(name), range(8)) for name in SCALABLE}
+    )
+
+
 def main() -> None:
-    """Write both files."""
+    """Write the files."""
     activation_maps().save(HERE / "activation_maps.png", optimize=True)
     names = [name for pattern in COMPARED for name in keras_archs.list_models(pattern)]
     cards = [card for name in names if (card := keras_archs.model_card(name)).preprocessing.size > (32, 32)]
     keras_archs.plot_comparison(cards).savefig(HERE / "compare.png")
+    growth().savefig(HERE / "growth.png")
 
 
 if __name__ == "__main__":

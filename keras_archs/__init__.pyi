@@ -107,7 +107,7 @@ from .models.wide_resnet import (
     WideResNet50_2,
     WideResNet101_2,
 )
-from .plots import plot_comparison, plot_cost, plot_excitations, plot_feature_reuse
+from .plots import plot_comparison, plot_cost, plot_excitations, plot_feature_reuse, plot_growth
 from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card, scalable
 from .scaling import compound_scale
@@ -229,6 +229,7 @@ __all__ = [
     "plot_cost",
     "plot_excitations",
     "plot_feature_reuse",
+    "plot_growth",
     "profile",
     "scalable",
     "scale_family",

@@ -86,7 +86,8 @@ def _svg(figure: "Figure", told: dict[str, str]) -> str:
     svg = svg[svg.index("<svg") :]  # within HTML, without an XML declaration
 
     def with_title(group: re.Match[str]) -> str:
-        name, _, _ = unescape(group["id"]).partition("/")
-        return f"{group[0]}<title>{escape(told[name])}</title>" if name in told else group[0]
+        gid = unescape(group["id"])
+        row = told.get(gid) or told.get(gid.partition("/")[0])
+        return f"{group[0]}<title>{escape(row)}</title>" if row else group[0]
 
     return re.sub(r'<g id="(?P<id>[^"]*)">', with_title, svg)
