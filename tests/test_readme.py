@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import httpx
 import pytest
 
 from keras_archs import artifact
-from keras_archs.registry import list_models, model_card
+from keras_archs.family import members
+from keras_archs.registry import SCALABLE, list_models, model_card, scalable
+from keras_archs.scaling import PAPER
 from tests.support.gateway import Gateway, running_gateway
 
 ROOT = Path(__file__).parent.parent
@@ -49,6 +52,21 @@ def test_the_table_of_models_is_the_registrys() -> None:
         ]
     )
     assert table in README, f"the README's table should be:\n{table}"
+
+
+def growths(name: str) -> Iterator[float]:
+    """What a baseline's multiply-adds are multiplied by, in the order of the table's columns."""
+    build, (alpha, beta, gamma) = scalable(name), PAPER
+    for coefficients in ((alpha, 1, 1), (1, beta, 1), (1, 1, gamma)):
+        (alone,) = members(build, (1,), coefficients)
+        yield alone.growth
+    yield from (member.growth for member in members(build, (1, 2, 4)))
+
+
+@pytest.mark.parametrize("name", SCALABLE)
+def test_the_growth_of_families_is_what_is_counted(name: str) -> None:
+    line = f"| `{name}` | {' | '.join(f'{growth:.2f}' for growth in growths(name))} |"
+    assert line in README, f"the README's table should have:\n{line}"
 
 
 def test_the_python_runs_and_says_what_its_comments_say(
