@@ -22,6 +22,7 @@ from keras_archs.extras import import_extra
 from keras_archs.layers import Recomputed, StochasticResidual
 from keras_archs.receptive_field import Field, field_after
 from keras_archs.registry import create_model, list_models
+from keras_archs.weightless import weightless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,7 +174,7 @@ def profile(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> C
         raise ValueError(f"profile() takes functional and sequential models with one input, not {model.name!r}")
     shape = known_shape(model, input_shape)
     # A clone, so that the model's own graph stays as it is; stateless, so that no weights are made for it.
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         walk = _Walk()
         walk.run(model, [keras.Input(shape, dtype=inputs[0].dtype)], [Field.of_image(shape)])
     return Cost(_with_stages(walk.uses), _size(model.trainable_weights), _size(model.non_trainable_weights))
@@ -367,7 +368,7 @@ def published_costs() -> list[dict[str, str | int]]:
 
 def _published_cost(name: str) -> dict[str, str | int]:
     # None of the variables need values here, and the large networks have many.
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         model = create_model(name)
         result = profile(model)
     if result.macs is None:

@@ -14,6 +14,7 @@ import keras
 from keras_archs.budget import Budget
 from keras_archs.cost import profile
 from keras_archs.scaling import PAPER, Factors, compound_scale
+from keras_archs.weightless import weightless
 
 _UNSCALED = Factors(1, 1, 1)
 
@@ -126,7 +127,7 @@ def scaled_cost(build: Scalable, factors: Factors = _UNSCALED) -> ScaledCost:
     Raises:
         ValueError: If we do not know what one of its layers does.
     """
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         model = build_scaled(build, factors)
         cost = profile(model)
     if cost.macs is None:

@@ -13,6 +13,7 @@ from keras import layers
 
 from keras_archs.cost import profile
 from keras_archs.registry import create_model
+from keras_archs.weightless import weightless
 
 _STAGE = re.compile(r"(stem\d*|stage\d+|block\d+|inception\d[a-z]|top)_")
 _LARGE = 1024
@@ -64,7 +65,7 @@ def feature_strides(model: keras.Model | str) -> dict[str, int]:
         ValueError: If the model has no stages.
     """
     if isinstance(model, str):
-        with keras.StatelessScope(initialize_variables=False):  # shapes need no values
+        with weightless():  # shapes need no values
             return feature_strides(create_model(model, include_top=False))
     ends = _ends(model)
     # Shapes tell the stride whatever a layer holds inside; the strides that layers have would not.

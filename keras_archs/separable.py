@@ -13,6 +13,7 @@ import keras
 
 from keras_archs.cost import profile
 from keras_archs.models.mobilenet import MobileNet
+from keras_archs.weightless import weightless
 
 _DEPTHWISE = "_depthwise_conv"
 
@@ -76,7 +77,7 @@ def mobilenet_savings(**arguments: Any) -> dict[str, SeparableCost]:
     Returns:
         The counts by the blocks' names, in the order of computation (the paper's Table 4 has their sum).
     """
-    with keras.StatelessScope(initialize_variables=False):  # counting needs no values
+    with weightless():  # counting needs no values
         separable, standard = (_macs(MobileNet(**arguments, separable=factored)) for factored in (True, False))
     blocks = [name.removesuffix(_DEPTHWISE) for name in separable if name.endswith(_DEPTHWISE)]
     return {

@@ -22,6 +22,7 @@ from keras_archs import artifact, models_config
 from keras_archs.artifact import ArtifactError
 from keras_archs.frozen import FrozenWeights
 from keras_archs.preprocessing import Preprocessing, load_image
+from keras_archs.weightless import weightless
 
 SMALL = Preprocessing(size=(32, 48), mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0), interpolation="bilinear")
 
@@ -248,7 +249,7 @@ def test_exporting_takes_memory_for_a_few_copies_of_the_weights(tmp_path: Path) 
 
 def test_weights_that_no_graph_can_hold_are_refused(tmp_path: Path) -> None:
     weights = FrozenWeights()
-    with keras.StatelessScope(initialize_variables=False), tf.Graph().as_default():  # so they take no memory
+    with weightless(), tf.Graph().as_default():  # so they take no memory
         weights.stand_ins([keras.Variable(initializer="zeros", shape=(2**29, 2))])
     with pytest.raises(ValueError, match=r"at most [0-9,]+ bytes; these have 4,294,967,296"):
         weights.write_into(tmp_path)

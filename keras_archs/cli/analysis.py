@@ -33,12 +33,11 @@ def profile(
     check_picture(plot)
     with working(f"Building {name}"):
         import_keras()
-        import keras
-
         from keras_archs.cost import profile
+        from keras_archs.weightless import weightless
 
         arguments = {"input_shape": (size, size, 3)} if size else {}
-        with keras.StatelessScope(initialize_variables=False):  # counting needs no values
+        with weightless():  # counting needs no values
             cost = profile(create_model(name, **arguments))
         if plot:
             from keras_archs.plots import plot_cost

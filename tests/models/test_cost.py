@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 import keras_archs
 from keras_archs.cost import COSTS, profile
+from keras_archs.weightless import weightless
 
 
 def test_the_published_table_has_a_row_for_each_network() -> None:
@@ -109,7 +110,7 @@ def counted_by_hand(model: keras.Model) -> int:
 
 @pytest.mark.parametrize("name", ["MobileNet", "MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ResNet50V2"])
 def test_networks_of_keras_applications(name: str) -> None:
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         model = getattr(keras.applications, name)(weights=None, input_shape=(224, 224, 3))
     result = profile(model)
     assert result.macs == counted_by_hand(model)

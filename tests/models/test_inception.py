@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import keras_archs
 from keras_archs.models.inception import MODULES, Module
+from keras_archs.weightless import weightless
 
 from .conftest import Floats, assert_same, photographs
 
@@ -122,7 +123,7 @@ def test_modules_return_what_the_caffe_model_says() -> None:
 def test_squeeze_and_excitation_and_biases_are_all_that_the_two_differ_in() -> None:
     counts = {name: keras_archs.model_card(name).cost.trainable for name in ("bn-inception", "se-bn-inception")}
     excitation = sum(2 * channels * hidden + channels + hidden for channels, hidden in RETURNED.values())
-    with keras.StatelessScope(initialize_variables=False):  # counting needs no values
+    with weightless():  # counting needs no values
         biases = keras_archs.BNInception().count_params() - keras_archs.BNInception(use_bias=False).count_params()
         names = {layer.name for layer in keras_archs.SEBNInception(se_ratio=None).layers}
         assert names == {layer.name for layer in keras_archs.BNInception().layers}

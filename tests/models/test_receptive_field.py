@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_archs
+from keras_archs.weightless import weightless
 
 
 def by_gradient(model: keras.Model, size: int) -> tuple[int, int]:
@@ -54,7 +55,7 @@ def test_branches_see_as_much_as_the_one_that_sees_most() -> None:
 def test_of_published_networks() -> None:
     """Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill (2019), has 483 for v1."""
     for arguments, expected in (({}, 427), ({"stride_in_1x1": True}, 483)):
-        with keras.StatelessScope(initialize_variables=False):
+        with weightless():
             cost = keras_archs.profile(keras_archs.create_model("resnet-50", **arguments))
         fields = {layer.name: layer.receptive_field for layer in cost.layers}
         assert fields["stage4_block3_relu"] == (expected, expected)
@@ -62,7 +63,7 @@ def test_of_published_networks() -> None:
 
 
 def test_gates_do_not_count_and_dropped_branches_do() -> None:
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         costs = [
             keras_archs.profile(keras_archs.create_model(name))
             for name in ("resnet-50", "se-resnet-50", "stochastic-depth-resnet-50")

@@ -14,6 +14,7 @@ from keras import layers
 
 import keras_archs
 from keras_archs.blocks import recomputed
+from keras_archs.weightless import weightless
 
 from .conftest import photographs
 
@@ -113,7 +114,7 @@ def test_a_saved_densenet_reloads_and_fits_the_other_form(saved: bool, densenets
 
 
 def test_every_layer_and_transition_of_a_densenet_is_recomputed() -> None:
-    with keras.StatelessScope(initialize_variables=False):  # looking needs no values
+    with weightless():  # looking needs no values
         model = keras_archs.DenseNet121(memory_efficient=True)
     names = {layer.name for layer in model.layers if layer.name.endswith("_recomputed")}
     assert len(names) == 6 + 12 + 24 + 16 + 3

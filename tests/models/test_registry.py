@@ -19,6 +19,7 @@ from keras_archs.cards import PublishedCost
 from keras_archs.features import feature_extractor, feature_strides
 from keras_archs.origin import Origin, origin_of
 from keras_archs.registry import UnknownModelError, card_for, create_model, list_models, model_card
+from keras_archs.weightless import weightless
 from keras_archs.weights import IMAGENET
 
 from .conftest import FAMILIES, FIXTURES, assert_same, macs, photographs
@@ -64,7 +65,7 @@ def test_the_reference_covers_the_registry() -> None:
 def test_the_network_is_what_the_card_says(name: str) -> None:
     """Counts equal those of other people's implementations; the card finds back to itself."""
     card = model_card(name)
-    with keras.StatelessScope(initialize_variables=False):  # counting needs no values, and there are a billion
+    with weightless():  # counting needs no values, and there are a billion
         model = create_model(name)
     assert model.input_shape == (None, *card.preprocessing.size, 3)
     assert model.output_shape == (None, 10 if is_for_cifar(name) else 1000)
@@ -100,7 +101,7 @@ def assert_stages_halve_the_image(model: keras.Model) -> None:
 @pytest.mark.parametrize("builder", BUILDERS)
 def test_networks_are_built_for_other_images_without_classifier_and_under_other_names(builder: str) -> None:
     images = keras.Input((None, 64, 1), name="greyscale")
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         model = getattr(keras_archs, builder)(
             input_tensor=images * 2.0, include_top=False, pooling="max", name="encoder", prefix="left_"
         )

@@ -13,6 +13,7 @@ import pytest
 import keras_archs
 from keras_archs.models.resnet import residual_network
 from keras_archs.models.resnet_cifar import RESNET_CIFAR
+from keras_archs.weightless import weightless
 
 from .conftest import Floats, assert_same, photographs
 from .numpy_layers import Array, classifier, convolution, normalisation, relu
@@ -133,7 +134,7 @@ def test_images_of_four_pixels_a_side_are_the_smallest(name: str) -> None:
 
 
 def test_a_hundred_classes_are_5850_parameters_more() -> None:
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         ten, hundred = keras_archs.ResNet20(), keras_archs.ResNet20(classes=100)
     assert hundred.count_params() - ten.count_params() == 5850
 
@@ -176,7 +177,7 @@ def test_a_plan_may_take_the_mean_of_windows_instead() -> None:
 
 def test_six_hundred_blocks_leave_room_for_another_model_of_their_graph() -> None:
     """Keras recurses through a graph, twice as deep as there are blocks."""
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         model = keras_archs.ResNet1202()
         features = keras.Model(model.input, model.get_layer("stage3_block200_relu").output)
     assert features.output_shape == (None, 8, 8, 64)
@@ -199,7 +200,7 @@ def test_a_wide_network_of_any_depth_and_width() -> None:
     assert [model.get_layer(f"stage{stage}_block1_conv2").filters for stage in (1, 2, 3)] == [16, 32, 64]
     projections = [layer.name for layer in model.layers if layer.name.endswith("_shortcut")]
     assert projections == ["stage2_block1_shortcut", "stage3_block1_shortcut"]  # the first stage changes no shape
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         general, named = keras_archs.WideResNet(), keras_archs.WideResNet28_10()
     assert [(v.path, v.shape) for v in general.weights] == [(v.path, v.shape) for v in named.weights]
 

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 import keras_archs
+from keras_archs.weightless import weightless
 
 from .conftest import assert_same, photographs
 
@@ -65,7 +66,7 @@ def test_the_forms_are_equivalent(grouped: keras.Model, form: str) -> None:
 
 @pytest.mark.parametrize("form", ["split", "concatenated"])
 def test_the_forms_cost_the_same(form: str) -> None:
-    with keras.StatelessScope(initialize_variables=False):
+    with weightless():
         models = [keras_archs.create_model(NAME, block_form=name) for name in ("grouped", form)]
     one, other = map(keras_archs.profile, models)
     assert (one.trainable, one.non_trainable, one.macs) == (other.trainable, other.non_trainable, other.macs)
