@@ -29,15 +29,19 @@ class WorkerPool:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
 
     async def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Timed[Result]:
-        """Applies `function` to each item on the pool's threads; the first exception is raised."""
+        """Applies `function` to each item on the pool's threads; the first exception is raised, the rest is dropped."""
 
         def timed(item: Item) -> tuple[float, Result, float]:
             started = time.perf_counter()
             return started, function(item), time.perf_counter()
 
         submitted = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        done = await asyncio.gather(*(loop.run_in_executor(self._executor, timed, item) for item in items))
+        futures = [self._executor.submit(timed, item) for item in items]
+        try:
+            done = [await asyncio.wrap_future(future) for future in futures]  # for one item, gather() would take longer
+        finally:
+            for future in futures:
+                future.cancel()
         first_start = min(started for started, _, _ in done)
         return Timed(
             results=[result for _, result, _ in done],

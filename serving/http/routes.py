@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from keras_archs.artifact import MAX_VERSION, ArtifactCard
 from keras_archs.preprocessing import MEDIA_TYPES
@@ -78,13 +78,10 @@ classify = APIRouter(prefix="/classify", tags=["classify"], responses=documented
 explain = APIRouter(prefix="/explain", tags=["explain"], responses=EXPLANATION | documented(*errors.OF_EXPLAINING))
 
 
-async def service(request: Request) -> ClassificationService:
-    """The application's service. A coroutine, because FastAPI would send a function to a thread."""
-    found: ClassificationService = request.app.state.service
-    return found
-
-
-Service = Annotated[ClassificationService, Depends(service)]
+def service_of(request: Request) -> ClassificationService:
+    """The application's service. Not a dependency: FastAPI would solve it anew for every request."""
+    service: ClassificationService = request.app.state.service
+    return service
 
 
 @health.get("/healthz", summary="Is the process alive?")
@@ -94,10 +91,11 @@ async def healthz() -> HealthOut:
 
 
 @health.get("/readyz", summary="Can the gateway answer requests?", responses=documented(errors.ModelUnavailableError))
-async def readyz(service: Service) -> HealthOut:
+async def readyz(request: Request) -> HealthOut:
     """503 while the model repository cannot be served, or holds no model."""
-    problem = service.engine.problem()
-    if problem is None and not service.engine.names():
+    engine = service_of(request).engine
+    problem = engine.problem()
+    if problem is None and not engine.names():
         problem = "the repository holds no model; publish one with `keras-archs export`"
     if problem is not None:
         raise errors.ModelUnavailableError(problem)
@@ -105,9 +103,9 @@ async def readyz(service: Service) -> HealthOut:
 
 
 @models.get("", summary="The published models")
-async def list_models(service: Service) -> list[ModelOut]:
+async def list_models(request: Request) -> list[ModelOut]:
     """Every model of the repository with the state of its versions."""
-    return [_model(name, versions) for name, versions in service.engine.models().items()]
+    return [_model(name, versions) for name, versions in service_of(request).engine.models().items()]
 
 
 @models.get(
@@ -115,11 +113,12 @@ async def list_models(service: Service) -> list[ModelOut]:
     summary="One model",
     responses=documented(errors.ModelNotFoundError, errors.ModelUnavailableError),
 )
-async def show_model(model: Name, service: Service) -> ModelDetailOut:
+async def show_model(model: Name, request: Request) -> ModelDetailOut:
     """A model with its versions, and the card of the version that answers."""
-    version, card = await service.engine.card(ModelSpec(model))
+    engine = service_of(request).engine
+    version, card = await engine.card(ModelSpec(model))
     return ModelDetailOut(
-        **_model(model, service.engine.models()[model]).model_dump(),
+        **_model(model, engine.models()[model]).model_dump(),
         version=version,
         classes=len(card.labels),
         trained=card.weights.trained,
@@ -132,39 +131,37 @@ async def show_model(model: Name, service: Service) -> ModelDetailOut:
 
 
 @models.get("/{model}/versions", summary="A model's versions", responses=documented(errors.ModelNotFoundError))
-async def list_versions(model: Name, service: Service) -> list[VersionOut]:
+async def list_versions(model: Name, request: Request) -> list[VersionOut]:
     """The versions that can be asked for, ascending, with their state and labels."""
-    service.engine.check(ModelSpec(model))
-    return [_version(status) for status in service.engine.models()[model]]
+    engine = service_of(request).engine
+    engine.check(ModelSpec(model))
+    return [_version(status) for status in engine.models()[model]]
 
 
 @classify.post("/{model}", summary="Classify with the newest version", openapi_extra=IMAGE_BODY)
-async def classify_newest(
-    model: Name, request: Request, response: Response, service: Service, wanted: Wanted
-) -> ClassificationOut:
+async def classify_newest(model: Name, request: Request, response: Response, wanted: Wanted) -> ClassificationOut:
     """Classifies one or more images with the newest version that is ready."""
-    return await _classify(ModelSpec(model), request, response, service, wanted)
+    return await _classify(ModelSpec(model), request, response, wanted)
 
 
 @classify.post("/{model}/versions/{version}", summary="Classify with one version", openapi_extra=IMAGE_BODY)
 async def classify_version(
-    model: Name, version: Version, request: Request, response: Response, service: Service, wanted: Wanted
+    model: Name, version: Version, request: Request, response: Response, wanted: Wanted
 ) -> ClassificationOut:
     """Classifies one or more images with the version given."""
-    return await _classify(ModelSpec(model, version=version), request, response, service, wanted)
+    return await _classify(ModelSpec(model, version=version), request, response, wanted)
 
 
 @classify.post("/{model}/labels/{label}", summary="Classify with a labelled version", openapi_extra=IMAGE_BODY)
 async def classify_label(
-    model: Name, label: Label, request: Request, response: Response, service: Service, wanted: Wanted
+    model: Name, label: Label, request: Request, response: Response, wanted: Wanted
 ) -> ClassificationOut:
     """Classifies one or more images with the version that carries the label."""
-    return await _classify(ModelSpec(model, label=label), request, response, service, wanted)
+    return await _classify(ModelSpec(model, label=label), request, response, wanted)
 
 
-async def _classify(
-    spec: ModelSpec, request: Request, response: Response, service: ClassificationService, wanted: WantedIn
-) -> ClassificationOut:
+async def _classify(spec: ModelSpec, request: Request, response: Response, wanted: WantedIn) -> ClassificationOut:
+    service = service_of(request)
     service.engine.check(spec)  # before the body is read: a typo should not cost an upload
     images = await body.read_images(request, request.app.state.settings.max_images)
     answer = await service.classify(images, spec, top_k=wanted.top_k, within=wanted.timeout)
@@ -181,11 +178,9 @@ async def _classify(
 @explain.post(
     "/{model}", response_model=ExplanationOut, summary="Explain with the newest version", openapi_extra=IMAGE_BODY
 )
-async def explain_newest(
-    model: Name, request: Request, response: Response, service: Service, asked: Asked
-) -> ExplanationOut | Response:
+async def explain_newest(model: Name, request: Request, response: Response, asked: Asked) -> ExplanationOut | Response:
     """Shows which places of one image speak for a class: as numbers or, with `Accept: image/png`, as a picture."""
-    return await _explain(ModelSpec(model), request, response, service, asked)
+    return await _explain(ModelSpec(model), request, response, asked)
 
 
 @explain.post(
@@ -195,10 +190,10 @@ async def explain_newest(
     openapi_extra=IMAGE_BODY,
 )
 async def explain_version(
-    model: Name, version: Version, request: Request, response: Response, service: Service, asked: Asked
+    model: Name, version: Version, request: Request, response: Response, asked: Asked
 ) -> ExplanationOut | Response:
     """Shows which places of one image speak for a class, with the version given."""
-    return await _explain(ModelSpec(model, version=version), request, response, service, asked)
+    return await _explain(ModelSpec(model, version=version), request, response, asked)
 
 
 @explain.post(
@@ -208,15 +203,16 @@ async def explain_version(
     openapi_extra=IMAGE_BODY,
 )
 async def explain_label(
-    model: Name, label: Label, request: Request, response: Response, service: Service, asked: Asked
+    model: Name, label: Label, request: Request, response: Response, asked: Asked
 ) -> ExplanationOut | Response:
     """Shows which places of one image speak for a class, with the version that carries the label."""
-    return await _explain(ModelSpec(model, label=label), request, response, service, asked)
+    return await _explain(ModelSpec(model, label=label), request, response, asked)
 
 
 async def _explain(
-    spec: ModelSpec, request: Request, response: Response, service: ClassificationService, asked: ExplainIn
+    spec: ModelSpec, request: Request, response: Response, asked: ExplainIn
 ) -> ExplanationOut | Response:
+    service = service_of(request)
     service.engine.check(spec)
     accept = ",".join(request.headers.getlist("Accept"))
     form = preferred(accept, ("application/json", PNG))

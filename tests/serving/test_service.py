@@ -18,6 +18,7 @@ from serving.engines.embedded import EmbeddedEngine
 from serving.errors import DeadlineExceededError, InvalidImageError, InvalidParameterError, OverloadedError
 from serving.repository import ModelSpec
 from serving.service import ClassificationService
+from serving.workers import WorkerPool
 from tests.conftest import encode
 from tests.serving.test_embedded_engine import ObedientRuntime, publish
 
@@ -151,3 +152,25 @@ def test_a_bad_image_is_named_by_its_place(tmp_path: Path) -> None:
                 await service.classify([IMAGE, b"rubbish", IMAGE], NET)
 
     asyncio.run(scenario())
+
+
+def test_after_a_failure_what_has_not_begun_is_dropped() -> None:
+    begun: list[str] = []
+    failure_seen = threading.Event()
+
+    def work(item: str) -> None:
+        begun.append(item)
+        if item == "fails":
+            raise InvalidImageError(item)
+        assert failure_seen.wait(20)
+
+    async def scenario() -> None:
+        pool = WorkerPool(1, "one")
+        with pytest.raises(InvalidImageError):
+            await pool.map(work, ["fails", "may have begun", "has not begun"])
+        failure_seen.set()
+        await pool.map(begun.append, ["next"])  # comes after all that was not dropped
+        pool.close()
+
+    asyncio.run(scenario())
+    assert "has not begun" not in begun
