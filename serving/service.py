@@ -166,7 +166,7 @@ class ClassificationService:
         if top_k > classes:
             raise errors.InvalidParameterError(f"top_k is from 1 to {classes}, the classes of {spec.name}; got {top_k}")
         decoded = await self._decoded(images, model.card)
-        prediction = await model.predict(np.stack(decoded.results), deadline)
+        prediction = await model.predict(_batch(decoded.results), deadline)
         return Classification(
             card=model.card,
             version=model.version,
@@ -190,7 +190,7 @@ class ClassificationService:
             )
         decoded = await self._decoded([image], card)
         wanted = np.array([LIKELIEST if index is None else index], np.int64)
-        explanation = await model.explain(np.stack(decoded.results), wanted, deadline)
+        explanation = await model.explain(_batch(decoded.results), wanted, deadline)
         ((grid,), (chosen,), (probabilities,)) = explanation.found
         drawn = await self._decoders.map(functools.partial(_draw, decoded.results[0]), [grid]) if draw else None
         return Explanation(
@@ -224,6 +224,11 @@ def _decode(numbered: tuple[int, bytes], preprocessing: Preprocessing, max_pixel
         raise errors.ImageTooLargeError(f"image {number + 1}: {error}") from error
     except ImageError as error:
         raise errors.InvalidImageError(f"image {number + 1}: {error}") from error
+
+
+def _batch(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """The images as one array; a single one is not copied."""
+    return images[0][np.newaxis] if len(images) == 1 else np.stack(images)
 
 
 def _draw(pixels: NDArray[np.uint8], grid: NDArray[np.float32]) -> bytes:
