@@ -29,8 +29,8 @@ parity: .venv-parity/ready ## compare networks with torchvision's and timm's, in
 	.venv-parity/bin/python -m pytest tests/parity
 
 backends: .venv-parity/ready ## compare networks on the JAX and Torch backends with TensorFlow, in the same environment
-	KERAS_BACKEND=jax .venv-parity/bin/python -m pytest tests/backends tests/models/test_layers.py
-	KERAS_BACKEND=torch .venv-parity/bin/python -m pytest tests/backends tests/models/test_layers.py
+	KERAS_BACKEND=jax .venv-parity/bin/python -m pytest tests/backends tests/layers/test_layers.py
+	KERAS_BACKEND=torch .venv-parity/bin/python -m pytest tests/backends tests/layers/test_layers.py
 
 tf220: .venv-tf220/ready .venv/dev ## load what is exported in TensorFlow 2.20, the runtime of TensorFlow Serving's newest image
 	TF220_PYTHON=$(CURDIR)/.venv-tf220/bin/python .venv/bin/python -m pytest tests/tf220

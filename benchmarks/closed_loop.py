@@ -17,9 +17,9 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import psutil
 
-from keras_archs import artifact
-from keras_archs.preprocessing import load_image
-from serving.http.app import create_runtime
+from keras_archs.images.preprocessing import load_image
+from keras_archs.repository import artifact
+from serving.app import create_runtime
 from serving.settings import Settings
 
 P = ParamSpec("P")

@@ -17,7 +17,7 @@ from rich.table import Table
 from skimage import data
 
 from keras_archs.registry import create_model, model_card
-from serving.settings import CPUS
+from keras_archs.runtimes.runtime import CPUS
 
 if TYPE_CHECKING:
     import keras
@@ -37,7 +37,7 @@ def build(name: str) -> keras.Model:
 
 def publish(model: keras.Model, repository: Path, name: str) -> Path:
     """Publishes `model`, trained or not, and returns the version's folder."""
-    from keras_archs.export import export_model
+    from keras_archs.export.publish import export_model
 
     return export_model(model, repository, name=name, allow_untrained=True).path
 

@@ -19,11 +19,11 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.common import build, machine, picture, publish, show, write_json
-from keras_archs import artifact
-from keras_archs.preprocessing import load_image
-from serving.engines.openvino_runtime import OpenVinoRuntime
-from serving.engines.runtime import Runtime
-from serving.engines.tensorflow_runtime import TensorFlowRuntime
+from keras_archs.images.preprocessing import load_image
+from keras_archs.repository import artifact
+from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
+from keras_archs.runtimes.runtime import Runtime
+from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 
 if TYPE_CHECKING:
     import keras

@@ -23,7 +23,7 @@ import typer
 from benchmarks.closed_loop import in_process, load_gateway
 from benchmarks.common import machine, picture, show, write_json
 from benchmarks.gateway import publish_by_name
-from keras_archs import artifact
+from keras_archs.repository import artifact
 from tests.support.backend import running_backend
 from tests.support.gateway import running_gateway
 

@@ -26,7 +26,7 @@ import typer
 from benchmarks.closed_loop import exchange, http_request, in_process
 from benchmarks.common import machine, picture, show, write_json
 from benchmarks.gateway import running
-from keras_archs.preprocessing import Preprocessing, load_image
+from keras_archs.images.preprocessing import Preprocessing, load_image
 from serving.engines.tf_serving.messages import predict_request
 from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
 from tests.support.backend import running_backend
@@ -121,7 +121,7 @@ def publish_averages(repository: Path) -> None:
     """Publishes a model whose inference takes no time to speak of. For a process of its own."""
     import keras
 
-    from keras_archs.export import export_model
+    from keras_archs.export.publish import export_model
 
     inputs = keras.Input((*PREPROCESSING.size, PREPROCESSING.channels))
     outputs = keras.layers.Dense(1000, activation="softmax")(keras.layers.GlobalAveragePooling2D()(inputs))

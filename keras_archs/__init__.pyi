@@ -1,13 +1,19 @@
-from .budget import Budget, mobilenet_for_budget
-from .coefficients import feasible_coefficients, search_coefficients
-from .cost import profile
-from .explain import class_activation_map, feature_reuse, grad_cam, squeeze_excitations
-from .export import export_model
-from .family import member_for_budget, members, scale_family
-from .features import feature_extractor, feature_strides
-from .heatmap import overlay
-from .labels import imagenet_labels
-from .latency import measure_latency
+from .analysis.budget import Budget, mobilenet_for_budget
+from .analysis.coefficients import feasible_coefficients, search_coefficients
+from .analysis.compound_family import member_for_budget, members, scale_family
+from .analysis.cost import profile
+from .analysis.explanations import class_activation_map, feature_reuse, grad_cam, squeeze_excitations
+from .analysis.features import feature_extractor, feature_strides
+from .analysis.latency import measure_latency
+from .analysis.plots import plot_comparison, plot_cost, plot_excitations, plot_feature_reuse, plot_growth
+from .analysis.separable import mobilenet_savings, separable_cost
+from .analysis.short_training import ShortTraining
+from .cards.scaling import compound_scale
+from .export.publish import export_model
+from .images.labels import imagenet_labels
+from .images.overlay import overlay
+from .images.preprocessing import Preprocessing, load_image
+from .layers.stochastic_depth import set_survival_probabilities, survival_probabilities
 from .models.densenet import (
     DenseNet40_12,
     DenseNet100_12,
@@ -107,13 +113,7 @@ from .models.wide_resnet import (
     WideResNet50_2,
     WideResNet101_2,
 )
-from .plots import plot_comparison, plot_cost, plot_excitations, plot_feature_reuse, plot_growth
-from .preprocessing import Preprocessing, load_image
 from .registry import create_model, list_models, model_card, scalable
-from .scaling import compound_scale
-from .separable import mobilenet_savings, separable_cost
-from .short_training import ShortTraining
-from .survival import set_survival_probabilities, survival_probabilities
 
 __all__ = [
     "BNInception",

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from keras_archs.cards import ModelCard
 from keras_archs.cards.densenet import CARDS as DENSENET
 from keras_archs.cards.efficientnet import CARDS as EFFICIENTNET
 from keras_archs.cards.efficientnet_v2 import CARDS as EFFICIENTNET_V2
@@ -15,12 +14,13 @@ from keras_archs.cards.inception import CARDS as INCEPTION
 from keras_archs.cards.mobilenet import CARDS as MOBILENET
 from keras_archs.cards.mobilenet_v2 import CARDS as MOBILENET_V2
 from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
+from keras_archs.cards.model_card import ModelCard
+from keras_archs.cards.origin import Origin
 from keras_archs.cards.resnet import CARDS as RESNET
 from keras_archs.cards.resnext import CARDS as RESNEXT
 from keras_archs.cards.senet import CARDS as SENET
 from keras_archs.cards.stochastic_depth import CARDS as STOCHASTIC_DEPTH
 from keras_archs.cards.wide_resnet import CARDS as WIDE_RESNET
-from keras_archs.origin import Origin
 
 if TYPE_CHECKING:
     import keras
@@ -163,7 +163,7 @@ def card_for(origin: Origin) -> ModelCard | None:
     """Return the card that stands for a model of this origin: of its builder, and with its arguments.
 
     Args:
-        origin: What `keras_archs.origin.origin_of` returns for a model.
+        origin: What `keras_archs.cards.origin.origin_of` returns for a model.
 
     Returns:
         The card, or None if the registry has none for this builder and these arguments.

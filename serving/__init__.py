@@ -1,5 +1,5 @@
 """The gateway: versioned REST endpoints over a model repository.
 
 Nothing here imports TensorFlow or Keras, except the one engine runtime that is TensorFlow's
-(`serving.engines.tensorflow_runtime`).
+(`keras_archs.runtimes.tensorflow_runtime`).
 """

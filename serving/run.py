@@ -13,7 +13,7 @@ import uvicorn
 from asgi_correlation_id import CorrelationIdFilter
 from pydantic import ValidationError
 
-from serving.http.app import create_app
+from serving.app import create_app
 from serving.settings import PREFIX, Settings
 
 SAMPLE = "coffee.jpg"

@@ -10,10 +10,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from keras_archs.preprocessing import DEFAULT_MAX_PIXELS
+from keras_archs.images.preprocessing import DEFAULT_MAX_PIXELS
+from keras_archs.runtimes.runtime import CPUS
 
 PREFIX = "KERAS_ARCHS_"
-CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Settings(BaseSettings):

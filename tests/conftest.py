@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from numpy.typing import NDArray
-from PIL import Image
 from skimage import data
+
+from tests.support.images import encode
 
 # What needs an environment of its own: the references and the other backends (`make parity`, `make backends`), and
 # TensorFlow Serving's runtime, which is an older TensorFlow (`make tf220`).
@@ -29,13 +28,6 @@ PHOTOGRAPHS = ("coffee", "chelsea", "camera")
 
 PROCESS = psutil.Process()
 GROWTH = 100e6  # bytes of memory
-
-
-def encode(image: NDArray[np.uint8], format: str = "JPEG") -> bytes:
-    """An encoded image; JPEG with the quality of a camera."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format, **({"quality": 92} if format == "JPEG" else {}))
-    return buffer.getvalue()
 
 
 @pytest.fixture(autouse=True)

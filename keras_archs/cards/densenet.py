@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards import CIFAR, IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import CIFAR, IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
 from keras_archs.cards.senet import PAPER as SE_PAPER
-from keras_archs.preprocessing import Preprocessing
+from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper("Densely Connected Convolutional Networks", 2016, "1608.06993")
 

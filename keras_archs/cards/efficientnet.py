@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards import IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
-from keras_archs.preprocessing import Preprocessing
-from keras_archs.scaling import EFFICIENTNET, EFFICIENTNET_LITE
+from keras_archs.cards.model_card import IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.cards.scaling import EFFICIENTNET, EFFICIENTNET_LITE
+from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper("EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019, "1905.11946")
 

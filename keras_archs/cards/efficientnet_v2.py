@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards import IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
-from keras_archs.preprocessing import Preprocessing
-from keras_archs.scaling import EFFICIENTNET_V2
+from keras_archs.cards.model_card import IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.cards.scaling import EFFICIENTNET_V2
+from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper("EfficientNetV2: Smaller Models and Faster Training", 2021, "2104.00298")
 

@@ -1,8 +1,8 @@
 """The cards of BN-Inception and SE-BN-Inception."""
 
-from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
 from keras_archs.cards.senet import PAPER as SE_PAPER
-from keras_archs.preprocessing import Preprocessing
+from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper(
     "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift", 2015, "1502.03167"

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
 from keras_archs.cards.senet import PAPER as SE_PAPER
-from keras_archs.preprocessing import Preprocessing
+from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper("MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017, "1704.04861")
 

@@ -1,7 +1,7 @@
 """The cards of MobileNetV2."""
 
-from keras_archs.cards import Accuracy, ModelCard, Paper
 from keras_archs.cards.mobilenet import preprocessing
+from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
 
 PAPER = Paper("MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, "1801.04381")
 

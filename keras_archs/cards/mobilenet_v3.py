@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from keras_archs.cards import Accuracy, ModelCard, Paper
 from keras_archs.cards.mobilenet import preprocessing
+from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
 
 PAPER = Paper("Searching for MobileNetV3", 2019, "1905.02244")
 

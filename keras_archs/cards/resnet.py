@@ -1,7 +1,7 @@
 """The cards of ResNet."""
 
-from keras_archs.cards import CIFAR, IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
-from keras_archs.preprocessing import Preprocessing
+from keras_archs.cards.model_card import CIFAR, IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper("Deep Residual Learning for Image Recognition", 2015, "1512.03385")
 

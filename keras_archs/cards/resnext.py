@@ -1,8 +1,8 @@
 """The cards of ResNeXt."""
 
-from keras_archs.cards import CIFAR, Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
-from keras_archs.preprocessing import Preprocessing
+from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper("Aggregated Residual Transformations for Deep Neural Networks", 2016, "1611.05431")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from keras_archs.cards import Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
 
 PAPER = Paper("Squeeze-and-Excitation Networks", 2017, "1709.01507")

@@ -1,6 +1,6 @@
 """The cards of residual networks with stochastic depth."""
 
-from keras_archs.cards import CIFAR, Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
 
 PAPER = Paper("Deep Networks with Stochastic Depth", 2016, "1603.09382")

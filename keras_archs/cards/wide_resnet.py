@@ -1,8 +1,8 @@
 """The cards of Wide ResNet."""
 
-from keras_archs.cards import CIFAR, Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
-from keras_archs.preprocessing import Preprocessing
+from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper("Wide Residual Networks", 2016, "1605.07146")
 

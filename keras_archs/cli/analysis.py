@@ -13,7 +13,7 @@ from keras_archs.cli.startup import import_keras
 from keras_archs.registry import create_model, model_card
 
 if TYPE_CHECKING:
-    from keras_archs.cards import ModelCard
+    from keras_archs.cards.model_card import ModelCard
 
 EngineOption = Annotated[
     str | None,
@@ -33,14 +33,14 @@ def profile(
     check_picture(plot)
     with working(f"Building {name}"):
         import_keras()
-        from keras_archs.cost import profile
-        from keras_archs.weightless import weightless
+        from keras_archs.analysis.cost import profile
+        from keras_archs.analysis.weightless import weightless
 
         arguments = {"input_shape": (size, size, 3)} if size else {}
         with weightless():  # counting needs no values
             cost = profile(create_model(name, **arguments))
         if plot:
-            from keras_archs.plots import plot_cost
+            from keras_archs.analysis.plots import plot_cost
 
             stages = as_text([asdict(stage) for stage in cost.stages])
             save_picture(plot, plot_cost(cost, name), f"What {name} costs", *stages)
@@ -89,7 +89,7 @@ def compare(
 
 def _latencies(cards: list[ModelCard], engine: str) -> list[float]:
     import_keras()
-    from keras_archs.latency import ENGINES, measure_latency
+    from keras_archs.analysis.latency import ENGINES, measure_latency
 
     if engine not in ENGINES:
         raise ValueError(f"--latency is one of {', '.join(ENGINES)}; got {engine!r}")
@@ -102,7 +102,7 @@ def _latencies(cards: list[ModelCard], engine: str) -> list[float]:
 
 def _plot_comparison(cards: list[ModelCard], times: list[float] | None, plot: str, table: list[dict[str, Any]]) -> None:
     import_keras()
-    from keras_archs.plots import plot_comparison
+    from keras_archs.analysis.plots import plot_comparison
 
     figure = plot_comparison(cards, times, "milliseconds for one image") if times else plot_comparison(cards)
     against = "measured time" if times else "multiply-adds"

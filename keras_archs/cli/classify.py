@@ -11,14 +11,14 @@ import typer
 
 from keras_archs.cli.output import JsonOption, working, write_json, write_table
 from keras_archs.cli.startup import import_keras
-from keras_archs.labels import ClassScore, best_classes, imagenet_labels
-from keras_archs.preprocessing import ImageError, load_image
+from keras_archs.images.labels import ClassScore, best_classes, imagenet_labels
+from keras_archs.images.preprocessing import ImageError, load_image
 from keras_archs.registry import create_model, model_card
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from keras_archs.preprocessing import Preprocessing
+    from keras_archs.images.preprocessing import Preprocessing
 
 
 def classify(

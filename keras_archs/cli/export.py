@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from keras_archs.artifact import check_name, published_versions
 from keras_archs.cli.output import JsonOption, working, write_json
 from keras_archs.cli.startup import import_keras
 from keras_archs.registry import create_model, model_card
+from keras_archs.repository.artifact import check_name, published_versions
 
 
 def export(
@@ -48,7 +48,7 @@ def export(
         raise ValueError(f"{card.name} would have no trained weights: give {tags}--weights PATH or --allow-untrained")
     with working(f"Publishing {published_as}"):
         import_keras()
-        from keras_archs.export import export_model
+        from keras_archs.export.publish import export_model
 
         exported = export_model(
             create_model(card.name, weights=weights),

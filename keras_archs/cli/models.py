@@ -10,7 +10,7 @@ from keras_archs.cli.output import JsonOption, write_json, write_table
 from keras_archs.registry import list_models, model_card
 
 if TYPE_CHECKING:
-    from keras_archs.cards import ModelCard
+    from keras_archs.cards.model_card import ModelCard
 
 
 def list_(

@@ -38,6 +38,6 @@ def save_picture(path: str, figure: Figure, title: str, headings: Sequence[str],
     if not path.lower().endswith(".html"):
         figure.savefig(path)
         return
-    from keras_archs.page import html_page
+    from keras_archs.analysis.html_report import html_page
 
     Path(path).write_text(html_page(title, figure, headings, rows), encoding="utf-8")

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from keras_archs import models_config
-from keras_archs.artifact import published_models
 from keras_archs.cli.output import JsonOption, write_json, write_table
+from keras_archs.repository import models_config
+from keras_archs.repository.artifact import published_models
 
 app = typer.Typer(help="Manage what a repository serves: models.config, for the gateway and TensorFlow Serving alike.")
 

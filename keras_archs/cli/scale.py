@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from keras_archs.cards.scaling import GRID, PAPER, growth
 from keras_archs.cli.output import JsonOption, as_text, working, write_json, write_rows
 from keras_archs.cli.picture import PictureOption, check_picture, save_picture
 from keras_archs.cli.startup import import_keras
 from keras_archs.registry import SCALABLE, check_baseline, scalable
-from keras_archs.scaling import GRID, PAPER, growth
 
 if TYPE_CHECKING:
-    from keras_archs.family import Member
+    from keras_archs.analysis.compound_family import Member
 
 _GRID = ",".join(f"{factor:g}" for factor in GRID)
 _BASELINES = f"The network to scale: {', '.join(SCALABLE)}."
@@ -41,8 +41,8 @@ def scale(
     phis = _phis(phi)
     with working(f"Scaling {baseline}"):
         import_keras()
-        from keras_archs.budget import Budget
-        from keras_archs.family import member_for_budget, members
+        from keras_archs.analysis.budget import Budget
+        from keras_archs.analysis.compound_family import member_for_budget, members
 
         build = scalable(baseline)
         coefficients = (alpha, beta, gamma)
@@ -53,7 +53,7 @@ def scale(
             found = (member_for_budget(build, phis, budget, coefficients),)
     rows = [_row(member, growth(*coefficients)) for member in found]
     if plot:
-        from keras_archs.plots import plot_growth
+        from keras_archs.analysis.plots import plot_growth
 
         title = f"{baseline}, scaled with alpha={alpha:g}, beta={beta:g}, gamma={gamma:g}"
         save_picture(plot, plot_growth({baseline: found}), title, *as_text(rows))
@@ -80,7 +80,7 @@ def coefficients(
         raise ValueError(f"--grid takes numbers such as 1,1.1,1.2; got {grid!r}")
     with working(f"Counting networks like {baseline}"):
         import_keras()
-        from keras_archs.coefficients import feasible_coefficients
+        from keras_archs.analysis.coefficients import feasible_coefficients
 
         found = feasible_coefficients(
             scalable(baseline), target=target, tolerance=tolerance, alphas=values, betas=values, gammas=values

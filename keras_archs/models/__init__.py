@@ -1,1 +1,4 @@
-"""The architectures: one file per family, each with its table of variants, its block and its network."""
+"""The networks: one module per family with its block, stage, network, table of variants and public builders.
+
+`architecture` turns a function that assembles a network into a public builder with signature, help, checks and weights.
+"""

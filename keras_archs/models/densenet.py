@@ -14,30 +14,22 @@ from typing import Annotated, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import (
-    cifar_input,
-    classification_head,
-    image_input,
-    model_of,
-    recomputed,
-    symmetric_conv,
-    symmetric_max_pool,
-    torch_bn_relu,
-    torch_dense,
-    torch_squeeze_excite,
-)
-from keras_archs.builders import (
+from keras_archs.cards.scaling import round_filters, round_repeats, round_size
+from keras_archs.layers.heads import cifar_input, classification_head, image_input, model_of
+from keras_archs.layers.options import (
     BASELINE_SIZE,
     CIFAR_CLASSES,
     ClassifierOptions,
     Option,
     ScalingOptions,
-    architecture,
     is_fraction,
     is_ratio_or_none,
     one_of,
 )
-from keras_archs.scaling import round_filters, round_repeats, round_size
+from keras_archs.layers.recomputation import recomputed
+from keras_archs.layers.squeeze_excitation import torch_squeeze_excite
+from keras_archs.layers.torch_style import symmetric_conv, symmetric_max_pool, torch_bn_relu, torch_dense
+from keras_archs.models.architecture import architecture
 
 SIZE = BASELINE_SIZE
 

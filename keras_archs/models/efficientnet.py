@@ -16,18 +16,7 @@ from typing import Annotated, Unpack
 
 import keras
 
-from keras_archs import blocks
-from keras_archs.blocks import classification_head, image_input, model_of, skip, squeeze_excite
-from keras_archs.builders import (
-    BASELINE_SIZE,
-    ClassifierOptions,
-    Option,
-    ScalingOptions,
-    architecture,
-    is_fraction,
-    is_ratio_or_none,
-)
-from keras_archs.scaling import (
+from keras_archs.cards.scaling import (
     EFFICIENTNET,
     EFFICIENTNET_LITE,
     CompoundScaling,
@@ -35,6 +24,19 @@ from keras_archs.scaling import (
     round_repeats,
     round_size,
 )
+from keras_archs.layers import tensorflow_style
+from keras_archs.layers.heads import classification_head, image_input, model_of
+from keras_archs.layers.options import (
+    BASELINE_SIZE,
+    ClassifierOptions,
+    Option,
+    ScalingOptions,
+    is_fraction,
+    is_ratio_or_none,
+)
+from keras_archs.layers.squeeze_excitation import squeeze_excite
+from keras_archs.layers.stochastic_depth import skip
+from keras_archs.models.architecture import architecture
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,8 @@ def _dense_initializer() -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(1 / 3, "fan_out", "uniform")
 
 
-conv_bn = partial(blocks.conv_bn, kernel_initializer=_conv_initializer)
-_depthwise_bn = partial(blocks.depthwise_bn, kernel_initializer=_conv_initializer)
+conv_bn = partial(tensorflow_style.conv_bn, kernel_initializer=_conv_initializer)
+_depthwise_bn = partial(tensorflow_style.depthwise_bn, kernel_initializer=_conv_initializer)
 
 
 def inverted_bottleneck(

@@ -13,8 +13,10 @@ from typing import Any, Unpack
 
 import keras
 
-from keras_archs.blocks import skip
-from keras_archs.builders import BASELINE_SIZE, architecture
+from keras_archs.cards.scaling import EFFICIENTNET_V2
+from keras_archs.layers.options import BASELINE_SIZE
+from keras_archs.layers.stochastic_depth import skip
+from keras_archs.models.architecture import architecture
 from keras_archs.models.efficientnet import (
     EfficientNetOptions,
     Plan,
@@ -26,7 +28,6 @@ from keras_archs.models.efficientnet import (
     inverted_bottleneck,
     scaled,
 )
-from keras_archs.scaling import EFFICIENTNET_V2
 
 
 class FusedStage(Stage):

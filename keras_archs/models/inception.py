@@ -13,16 +13,11 @@ from typing import Annotated, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import (
-    classification_head,
-    image_input,
-    model_of,
-    symmetric_conv,
-    torch_bn,
-    torch_dense,
-    torch_squeeze_excite,
-)
-from keras_archs.builders import ClassifierOptions, Option, architecture, is_ratio_or_none, one_of
+from keras_archs.layers.heads import classification_head, image_input, model_of
+from keras_archs.layers.options import ClassifierOptions, Option, is_ratio_or_none, one_of
+from keras_archs.layers.squeeze_excitation import torch_squeeze_excite
+from keras_archs.layers.torch_style import symmetric_conv, torch_bn, torch_dense
+from keras_archs.models.architecture import architecture
 
 
 @dataclass(frozen=True)

@@ -14,27 +14,21 @@ from typing import Annotated, Unpack
 
 import keras
 
-from keras_archs.blocks import (
-    classification_head,
-    conv_bn,
-    depthwise_bn,
-    drop_rates,
-    image_input,
-    model_of,
-    skip,
-    squeeze_excite,
-)
-from keras_archs.builders import (
+from keras_archs.cards.scaling import round_filters, round_repeats, round_size
+from keras_archs.layers.heads import classification_head, image_input, model_of
+from keras_archs.layers.options import (
     BASELINE_SIZE,
     ClassifierOptions,
     Option,
     ScalingOptions,
-    architecture,
     is_fraction,
     is_positive,
     is_ratio_or_none,
 )
-from keras_archs.scaling import round_filters, round_repeats, round_size
+from keras_archs.layers.squeeze_excitation import squeeze_excite
+from keras_archs.layers.stochastic_depth import drop_rates, skip
+from keras_archs.layers.tensorflow_style import conv_bn, depthwise_bn
+from keras_archs.models.architecture import architecture
 
 
 @dataclass(frozen=True)

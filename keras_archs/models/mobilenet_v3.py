@@ -16,27 +16,14 @@ from typing import Annotated, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import (
-    classification_head,
-    conv_bn,
-    depthwise_bn,
-    drop_rates,
-    image_input,
-    model_of,
-    skip,
-    squeeze_excite,
-)
-from keras_archs.builders import (
-    ClassifierOptions,
-    Option,
-    architecture,
-    is_fraction,
-    is_positive,
-    is_ratio_or_none,
-    one_of,
-)
+from keras_archs.cards.scaling import round_filters
+from keras_archs.layers.heads import classification_head, image_input, model_of
+from keras_archs.layers.options import ClassifierOptions, Option, is_fraction, is_positive, is_ratio_or_none, one_of
+from keras_archs.layers.squeeze_excitation import squeeze_excite
+from keras_archs.layers.stochastic_depth import drop_rates, skip
+from keras_archs.layers.tensorflow_style import conv_bn, depthwise_bn
+from keras_archs.models.architecture import architecture
 from keras_archs.models.mobilenet_v2 import DropPathRate
-from keras_archs.scaling import round_filters
 
 
 @dataclass(frozen=True)

@@ -18,30 +18,21 @@ from typing import Annotated, Literal, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import (
-    add_branch,
-    cifar_input,
-    classification_head,
-    drop_rates,
-    image_input,
-    model_of,
-    symmetric_conv,
-    symmetric_max_pool,
-    torch_bn,
-    torch_dense,
-    torch_squeeze_excite,
-)
-from keras_archs.builders import (
+from keras_archs.cards.scaling import round_filters, round_repeats, round_size
+from keras_archs.layers.heads import cifar_input, classification_head, image_input, model_of
+from keras_archs.layers.options import (
     BASELINE_SIZE,
     ClassifierOptions,
     Option,
     ScalingOptions,
-    architecture,
     is_fraction,
     is_ratio_or_none,
     one_of,
 )
-from keras_archs.scaling import round_filters, round_repeats, round_size
+from keras_archs.layers.squeeze_excitation import torch_squeeze_excite
+from keras_archs.layers.stochastic_depth import add_branch, drop_rates
+from keras_archs.layers.torch_style import symmetric_conv, symmetric_max_pool, torch_bn, torch_dense
+from keras_archs.models.architecture import architecture
 
 
 @dataclass(frozen=True)

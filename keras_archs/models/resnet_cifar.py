@@ -10,7 +10,8 @@ from typing import Unpack
 
 import keras
 
-from keras_archs.builders import CIFAR_CLASSES, architecture
+from keras_archs.layers.options import CIFAR_CLASSES
+from keras_archs.models.architecture import architecture
 from keras_archs.models.resnet import Plan, ResidualOptions, residual_network
 
 

@@ -16,8 +16,9 @@ from typing import Annotated, Literal, Unpack
 import keras
 from keras import layers
 
-from keras_archs.blocks import symmetric_conv, torch_bn
-from keras_archs.builders import CIFAR_CLASSES, Option, architecture, one_of
+from keras_archs.layers.options import CIFAR_CLASSES, Option, one_of
+from keras_archs.layers.torch_style import symmetric_conv, torch_bn
+from keras_archs.models.architecture import architecture
 from keras_archs.models.resnet import RESNET, Plan, ResidualOptions, bottleneck, conv_bn, residual_network
 
 RESNEXT = {

@@ -15,7 +15,8 @@ from typing import Annotated, Unpack
 
 import keras
 
-from keras_archs.builders import Option, architecture, is_fraction
+from keras_archs.layers.options import Option, is_fraction
+from keras_archs.models.architecture import architecture
 from keras_archs.models.resnet import (
     RESNET,
     BottleneckOptions,

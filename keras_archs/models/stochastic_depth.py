@@ -14,7 +14,8 @@ from typing import Any, Unpack
 
 import keras
 
-from keras_archs.builders import CIFAR_CLASSES, architecture
+from keras_archs.layers.options import CIFAR_CLASSES
+from keras_archs.models.architecture import architecture
 from keras_archs.models.resnet import RESNET, BottleneckOptions, ResidualOptions, residual_network
 from keras_archs.models.resnet_cifar import RESNET_CIFAR
 

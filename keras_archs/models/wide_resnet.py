@@ -12,26 +12,12 @@ from typing import Annotated, Unpack
 
 import keras
 
-from keras_archs.blocks import (
-    add_branch,
-    cifar_input,
-    classification_head,
-    dropout,
-    he_fan_out,
-    model_of,
-    symmetric_conv,
-    torch_bn_relu,
-    torch_dense,
-    torch_squeeze_excite,
-)
-from keras_archs.builders import (
-    CIFAR_CLASSES,
-    Option,
-    ScalingOptions,
-    architecture,
-    is_fraction,
-    is_positive_integer,
-)
+from keras_archs.layers.heads import cifar_input, classification_head, model_of
+from keras_archs.layers.options import CIFAR_CLASSES, Option, ScalingOptions, is_fraction, is_positive_integer
+from keras_archs.layers.squeeze_excitation import torch_squeeze_excite
+from keras_archs.layers.stochastic_depth import add_branch, dropout
+from keras_archs.layers.torch_style import he_fan_out, symmetric_conv, torch_bn_relu, torch_dense
+from keras_archs.models.architecture import architecture
 from keras_archs.models.resnet import RESNET, ResidualOptions, at_scale, numbered_blocks, residual_network
 
 WIDE_RESNET = {

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from keras_archs.origin import WeightsInfo
+from keras_archs.cards.origin import WeightsInfo
 from keras_archs.weights import efficientnet_lite
-from keras_archs.weights.files import KerasFile
+from keras_archs.weights.keras_files import KerasFile
 
 if TYPE_CHECKING:
     import keras

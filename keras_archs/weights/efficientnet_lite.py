@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.checksum import sha256_of
-from keras_archs.origin import WeightsInfo
+from keras_archs.cards.origin import WeightsInfo
+from keras_archs.repository.checksums import sha256_of
 from keras_archs.weights.torch_pickle import CheckpointError, load_state_dict
 
 if TYPE_CHECKING:

@@ -20,14 +20,15 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs import artifact
-from keras_archs.artifact import ArtifactCard
-from serving.engines import ActivationMaps, BackendStatus, Explanation, Prediction, State, VersionStatus
-from serving.engines.runtime import Explain, Runtime, Session
-from serving.engines.watch import RepositoryWatch
-from serving.errors import ModelUnavailableError
-from serving.repository import ModelEntry, ModelSpec
-from serving.workers import WorkerPool
+from keras_archs.repository import artifact
+from keras_archs.repository.artifact import ArtifactCard
+from keras_archs.repository.checksums import verify
+from keras_archs.runtimes.runtime import ActivationMaps, Explain, Runtime, Session
+from serving.core.engine import BackendStatus, Explanation, Prediction, State, VersionStatus
+from serving.core.errors import ModelUnavailableError
+from serving.core.repository import ModelEntry, ModelSpec
+from serving.core.repository_watch import RepositoryWatch
+from serving.core.workers import WorkerPool
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +227,7 @@ class EmbeddedEngine:
 
     def _read(self, version_dir: Path) -> tuple[ArtifactCard, Session]:
         card = artifact.read_card(version_dir)
-        artifact.verify(version_dir, card)
+        verify(version_dir, card)
         return card, self._runtime.load(version_dir, card)
 
     async def _load_explainer(self, model: EmbeddedModel) -> Explain:

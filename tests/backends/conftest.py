@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.conftest import fresh_keras
+from tests.support.networks import fresh_keras
 
 __all__ = ["fresh_keras"]
 
@@ -17,7 +17,7 @@ def of_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the weights and the logits of each network, computed in a process with TensorFlow."""
     folder = tmp_path_factory.mktemp("tensorflow")
     subprocess.run(
-        [sys.executable, "-m", "tests.backends.reference", folder],
+        [sys.executable, "-m", "tests.support.backend_references", folder],
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
         check=True,
     )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from keras_archs.registry import create_model
-from tests.backends.reference import ANY_SIZE, SHAPES
-from tests.models.conftest import FAMILIES, assert_same, photographs
+from tests.support.backend_references import ANY_SIZE, SHAPES
+from tests.support.networks import FAMILIES, assert_same, photographs
 
 
 @pytest.mark.parametrize("name", FAMILIES.values())

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.container.stack import MODEL, Stack, podman, running
+from tests.support.compose_stack import MODEL, Stack, podman, running
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 

@@ -10,9 +10,8 @@ import pytest
 
 import keras_archs
 from keras_archs.models.densenet import CIFAR, IMAGENET
-
-from .conftest import Floats, assert_same, photographs
-from .numpy_layers import Array, classifier, convolution, normalisation, relu
+from tests.support.networks import Floats, assert_same, photographs
+from tests.support.numpy_layers import Array, classifier, convolution, normalisation, relu
 
 Calibrate = Callable[[keras.Model], keras.Model]
 

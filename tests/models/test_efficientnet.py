@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 
 import keras_archs
+from keras_archs.cards.origin import origin_of
+from keras_archs.cards.scaling import EFFICIENTNET, round_filters, round_repeats
 from keras_archs.models import efficientnet
-from keras_archs.origin import origin_of
-from keras_archs.scaling import EFFICIENTNET, round_filters, round_repeats
-
-from .conftest import assert_same, macs, photographs
+from tests.support.networks import assert_same, macs, photographs
 
 Calibrate = Callable[[keras.Model], keras.Model]
 

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 import keras_archs
-from keras_archs.scaling import EFFICIENTNET_V2, round_filters
-
-from .conftest import assert_same, photographs
+from keras_archs.cards.scaling import EFFICIENTNET_V2, round_filters
+from tests.support.networks import assert_same, photographs
 
 Calibrate = Callable[[keras.Model], keras.Model]
 

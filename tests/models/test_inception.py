@@ -9,10 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 import keras_archs
+from keras_archs.analysis.weightless import weightless
 from keras_archs.models.inception import MODULES, Module
-from keras_archs.weightless import weightless
-
-from .conftest import Floats, assert_same, photographs
+from tests.support.networks import Floats, assert_same, photographs
 
 Calibrate = Callable[[keras.Model], keras.Model]
 Array = NDArray[np.float64]

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 import keras_archs
-from keras_archs.cost import profile
+from keras_archs.analysis.cost import profile
+from keras_archs.cards.origin import origin_of
 from keras_archs.models.mobilenet import scaled_filters
-from keras_archs.origin import origin_of
 from keras_archs.registry import card_for
-
-from .conftest import assert_same, photographs, share_weights
+from tests.support.networks import assert_same, photographs, share_weights
 
 Calibrate = Callable[[keras.Model], keras.Model]
 

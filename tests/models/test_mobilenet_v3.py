@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import keras_archs
-
-from .conftest import assert_same, photographs, share_weights
+from tests.support.networks import assert_same, photographs, share_weights
 
 Calibrate = Callable[[keras.Model], keras.Model]
 

@@ -14,15 +14,14 @@ import numpy as np
 import pytest
 
 import keras_archs
-from keras_archs.builders import ClassifierOptions
-from keras_archs.cards import PublishedCost
-from keras_archs.features import feature_extractor, feature_strides
-from keras_archs.origin import Origin, origin_of
+from keras_archs.analysis.features import feature_extractor, feature_strides
+from keras_archs.analysis.weightless import weightless
+from keras_archs.cards.model_card import PublishedCost
+from keras_archs.cards.origin import Origin, origin_of
+from keras_archs.layers.options import ClassifierOptions
 from keras_archs.registry import UnknownModelError, card_for, create_model, list_models, model_card
-from keras_archs.weightless import weightless
 from keras_archs.weights import IMAGENET
-
-from .conftest import FAMILIES, FIXTURES, assert_same, macs, photographs
+from tests.support.networks import FAMILIES, FIXTURES, assert_same, macs, photographs
 
 with (FIXTURES / "reference_counts.csv").open(encoding="utf-8") as table:
     REFERENCE = {row["name"]: row for row in csv.DictReader(table)}

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 import keras_archs
+from keras_archs.analysis.weightless import weightless
 from keras_archs.models.resnet import residual_network
 from keras_archs.models.resnet_cifar import RESNET_CIFAR
-from keras_archs.weightless import weightless
-
-from .conftest import Floats, assert_same, photographs
-from .numpy_layers import Array, classifier, convolution, normalisation, relu
+from tests.support.networks import Floats, assert_same, photographs
+from tests.support.numpy_layers import Array, classifier, convolution, normalisation, relu
 
 Calibrate = Callable[[keras.Model], keras.Model]
 

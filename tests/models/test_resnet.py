@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import keras_archs
-
-from .conftest import assert_same, photographs
+from tests.support.networks import assert_same, photographs
 
 Calibrate = Callable[[keras.Model], keras.Model]
 

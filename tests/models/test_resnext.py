@@ -8,9 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 import keras_archs
-from keras_archs.weightless import weightless
-
-from .conftest import assert_same, photographs
+from keras_archs.analysis.weightless import weightless
+from tests.support.networks import assert_same, photographs
 
 Floats = NDArray[np.float32]
 Calibrate = Callable[[keras.Model], keras.Model]

@@ -9,12 +9,12 @@ import keras
 import pytest
 
 import keras_archs
+from keras_archs.analysis.weightless import weightless
 from keras_archs.models.densenet import IMAGENET as DENSENET
 from keras_archs.models.densenet import grown as grown_densenet
 from keras_archs.models.resnet import RESNET
 from keras_archs.models.resnet import grown as grown_resnet
 from keras_archs.registry import SCALABLE, UnknownModelError
-from keras_archs.weightless import weightless
 
 
 def built(build: Any, **arguments: Any) -> keras.Model:

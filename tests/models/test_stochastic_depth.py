@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 import keras_archs
 from keras_archs.layers import StochasticResidual
-
-from .conftest import photographs
+from tests.support.networks import photographs
 
 Floats = NDArray[np.float32]
 Calibrate = Callable[[keras.Model], keras.Model]

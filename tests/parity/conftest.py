@@ -1,5 +1,5 @@
 """The reference implementations, and the fixtures of the other model tests."""
 
-from tests.models.conftest import calibrate, fresh_keras
+from tests.support.networks import calibrate, fresh_keras
 
 __all__ = ["calibrate", "fresh_keras"]

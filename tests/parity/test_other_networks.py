@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import keras_archs
-from tests.models.conftest import assert_same, photographs
-from tests.parity.torch_twins import give_weights, logits
+from tests.support.networks import assert_same, photographs
+from tests.support.torch_twins import give_weights, logits
 
 # After the module above, which makes them importable.
 import timm  # isort: skip

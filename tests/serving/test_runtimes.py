@@ -10,11 +10,11 @@ import openvino as ov
 import pytest
 from numpy.typing import NDArray
 
-from keras_archs import artifact
-from keras_archs.preprocessing import load_image
-from serving.engines.openvino_runtime import OpenVinoRuntime
-from serving.engines.runtime import Runtime
-from serving.engines.tensorflow_runtime import TensorFlowRuntime
+from keras_archs.images.preprocessing import load_image
+from keras_archs.repository import artifact
+from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
+from keras_archs.runtimes.runtime import Runtime
+from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 from tests.support.gateway import running_gateway
 
 Probabilities = NDArray[np.float32]

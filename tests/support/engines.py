@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_archs import models_config
-from keras_archs.artifact import published_models
+from keras_archs.repository import models_config
+from keras_archs.repository.artifact import published_models
 from tests.support.backend import running_backend
 from tests.support.gateway import Gateway, running_gateway
 

@@ -17,10 +17,10 @@ import pytest
 from skimage import data
 
 import keras_archs
-from keras_archs import artifact
-from keras_archs.cards import ModelCard
-from keras_archs.preprocessing import load_image
-from tests.conftest import encode
+from keras_archs.cards.model_card import ModelCard
+from keras_archs.images.preprocessing import load_image
+from keras_archs.repository import artifact
+from tests.support.images import encode
 
 PYTHON = os.environ["TF220_PYTHON"]
 REPLAY = Path(__file__).with_name("replay.py")

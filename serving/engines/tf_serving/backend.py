@@ -12,8 +12,16 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 
-from keras_archs.artifact import ArtifactCard
-from serving.engines import BackendStatus, State
+from keras_archs.repository.artifact import ArtifactCard
+from serving.core.engine import BackendStatus, State
+from serving.core.errors import (
+    BackendUnavailableError,
+    DeadlineExceededError,
+    ExplanationUnsupportedError,
+    InvalidParameterError,
+    OverloadedError,
+    ServingError,
+)
 from serving.engines.tf_serving import messages
 from serving.engines.tf_serving.breaker import CircuitBreaker
 from serving.engines.tf_serving.protos import (
@@ -25,14 +33,6 @@ from serving.engines.tf_serving.protos import (
     ModelVersionStatus,
     PredictRequest,
     PredictResponse,
-)
-from serving.errors import (
-    BackendUnavailableError,
-    DeadlineExceededError,
-    ExplanationUnsupportedError,
-    InvalidParameterError,
-    OverloadedError,
-    ServingError,
 )
 
 log = logging.getLogger(__name__)

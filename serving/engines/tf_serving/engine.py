@@ -20,17 +20,17 @@ import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs import artifact
-from keras_archs.artifact import ArtifactCard, ArtifactError
-from keras_archs.models_config import VersionPolicy
-from serving.engines import BackendStatus, Explanation, Prediction, State, VersionGoneError, VersionStatus
+from keras_archs.repository import artifact
+from keras_archs.repository.artifact import ArtifactCard, ArtifactError
+from keras_archs.repository.models_config import VersionPolicy
+from serving.core.engine import BackendStatus, Explanation, Prediction, State, VersionGoneError, VersionStatus
+from serving.core.errors import BackendUnavailableError, ModelUnavailableError
+from serving.core.repository import ModelEntry, ModelSpec
+from serving.core.repository_watch import RepositoryWatch
 from serving.engines.tf_serving import messages
 from serving.engines.tf_serving.backend import Answer, Backend
 from serving.engines.tf_serving.pool import BackendPool
 from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
-from serving.engines.watch import RepositoryWatch
-from serving.errors import BackendUnavailableError, ModelUnavailableError
-from serving.repository import ModelEntry, ModelSpec
 
 log = logging.getLogger(__name__)
 

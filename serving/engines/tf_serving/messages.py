@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.artifact import ArtifactCard
-from serving.engines import ActivationMaps
+from keras_archs.repository.artifact import ArtifactCard
+from keras_archs.runtimes.runtime import ActivationMaps
 from serving.engines.tf_serving.protos import (
     DT_FLOAT,
     DT_INT64,

@@ -10,11 +10,11 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from serving.engines import VersionGoneError
+from serving.core.engine import VersionGoneError
+from serving.core.errors import BackendUnavailableError
 from serving.engines.tf_serving.backend import Answer, Backend, NotLoadedError
 from serving.engines.tf_serving.breaker import RetryBudget
 from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
-from serving.errors import BackendUnavailableError
 
 log = logging.getLogger(__name__)
 

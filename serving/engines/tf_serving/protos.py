@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.bare_tensorflow import bare_tensorflow
+from keras_archs.runtimes.bare_tensorflow import bare_tensorflow
 
 with bare_tensorflow():
     from tensorflow.core.framework.tensor_pb2 import TensorProto

@@ -1,0 +1,260 @@
+"""Publish a Keras model as a version in a model repository that TensorFlow Serving and our gateway serve as it is."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+
+from keras_archs.cards.origin import Origin, origin_of
+from keras_archs.export.frozen_weights import FrozenWeights
+from keras_archs.export.signatures import signatures
+from keras_archs.images.labels import Label, imagenet_labels
+from keras_archs.images.preprocessing import Preprocessing
+from keras_archs.registry import card_for
+from keras_archs.repository import artifact, models_config
+from keras_archs.repository.artifact import ArtifactCard, Weights
+from keras_archs.repository.checksums import checksums
+
+_WARMUP_BATCHES = (1, 8)
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """A version that was published: its folder, the model's name and the version."""
+
+    path: Path
+    name: str
+    version: int
+
+
+def export_model(
+    model: keras.Model,
+    repository: str | os.PathLike[str],
+    *,
+    name: str,
+    version: int | None = None,
+    preprocessing: Preprocessing | None = None,
+    labels: Sequence[str | Label] | None = None,
+    trained_on: str | None = None,
+    allow_untrained: bool = False,
+) -> ExportedModel:
+    """Publishes `model` as `<repository>/<name>/<version>`, whole or not at all.
+
+    A `models.config` that is there and does not name the model gets an entry for it, so that it is served.
+
+    Signatures of the SavedModel, for N images:
+        serving_default: `images` uint8 [N, H, W, C] -> `probabilities` float32 [N, classes]; H, W, C are the
+            preprocessing's, and its normalisation is part of the graph.
+        serving_bytes: `image_bytes` string [N], encoded images -> `probabilities`; decoding, crop and resize are in
+            the graph. (TensorFlow decodes JPEG, PNG, GIF and BMP; it ignores EXIF orientation and drops alpha.)
+        classify: `inputs` string [N], serialized tf.Example with `image/encoded` -> `classes` string and `scores`
+            float32, both [N, 5], best first: TensorFlow Serving's Classify API.
+        features: `images` -> `features` float32 [N, D], what the last Dense layer reads. Absent without one.
+        explain: `images`, `classes` int64 [N], of which -1 means the likeliest -> `maps` float32 [N, rows, columns],
+            the class activation maps of `chosen` int64 [N], and `probabilities`: what
+            `keras_archs.class_activation_map` gives. Absent unless the model ends in global average pooling and Dense.
+
+    Args:
+        model: A model with one image input [N, H, W, C], normalised as `preprocessing` says, and one output
+            [N, classes]: probabilities, or logits of a last layer without activation, which then get a softmax.
+        repository: Folder of the repository; created if needed.
+        name: Name to publish under: letters, digits, '.', '_' and '-'.
+        version: Positive integer; None for the next one. A version that exists is never overwritten.
+        preprocessing: How an image becomes the input. None for the registry's, with the model's own input size, which
+            only models made by this package's builders in this process have.
+        labels: A name (or `Label`) per class; None for ImageNet's if the model has ImageNet's weights and 1000
+            classes, else "class 0", "class 1", ...
+        trained_on: What the weights were trained on, in words; None for what the builder loaded.
+        allow_untrained: Publish a model whose weights are as initialised. Its card and every answer will say so.
+
+    Raises:
+        ValueError: The model, its labels or its preprocessing do not fit together, or its weights are untrained and
+            `allow_untrained` is False.
+        FileExistsError: `version` exists already.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"a SavedModel is exported from Keras' TensorFlow backend; the backend is {keras.backend.backend()!r}. "
+            "Save the weights, and load them in a process started with KERAS_BACKEND=tensorflow"
+        )
+    artifact.check_name(name)
+    config = models_config.read(Path(repository))  # an unreadable one is better said before than after publishing
+    origin = origin_of(model)
+    classes = _classes(model)
+    preprocessing = preprocessing or _registered_preprocessing(model, origin)
+    _check_input(model, preprocessing)
+    weights = _provenance(origin, trained_on, allow_untrained)
+    card = ArtifactCard(
+        name=name,
+        preprocessing=preprocessing,
+        labels=_labels(labels, classes, origin),
+        weights=weights,
+        architecture={"builder": origin.builder, "arguments": dict(origin.arguments)} if origin else None,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        producer={package: metadata.version(package) for package in ("keras-archs", "keras", "tensorflow")},
+        checksums={},
+    )
+    model_dir = Path(repository) / name
+    if version is not None:
+        _check_version(version)
+        if (model_dir / str(version)).exists():
+            raise FileExistsError(f"version {version} of {name!r} exists already: versions are never overwritten")
+    model_dir.mkdir(parents=True, exist_ok=True)
+    incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=model_dir))
+    try:
+        incoming.chmod(0o755)  # mkdtemp's 0700 would lock out a server that runs as another user
+        _write(incoming, model, card)
+        _flush(incoming)
+        published = _publish(incoming, model_dir, version)
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+    if config is not None:
+        with models_config.edited(Path(repository)) as config:
+            models_config.include(config, Path(repository), name)
+    return ExportedModel(path=model_dir / str(published), name=name, version=published)
+
+
+def _classes(model: keras.Model) -> int:
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise ValueError(f"a functional or built Sequential model with one input is exported; got {model!r}")
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
+        raise ValueError(f"a classifier's output is [N, classes]; this model's output shape is {shape}")
+    return int(shape[1])
+
+
+def _registered_preprocessing(model: keras.Model, origin: Origin | None) -> Preprocessing:
+    card = card_for(origin) if origin else None
+    if card is None:
+        raise ValueError(
+            "this model was not made by a keras_archs builder in this process, so its preprocessing is not known: "
+            "give preprocessing=, e.g. keras_archs.model_card('efficientnet-b0').preprocessing"
+        )
+    height, width = model.input_shape[1:3]
+    registered = card.preprocessing
+    return replace(registered, size=(height or registered.size[0], width or registered.size[1]))
+
+
+def _check_input(model: keras.Model, preprocessing: Preprocessing) -> None:
+    shape = model.input_shape
+    expected = (*preprocessing.size, preprocessing.channels)
+    fits = (
+        isinstance(shape, tuple)
+        and len(shape) == 4
+        and all(size in (None, wanted) for size, wanted in zip(shape[1:], expected, strict=True))
+    )
+    if not fits:
+        raise ValueError(f"the model takes {shape}, but its preprocessing makes images of shape {expected}")
+
+
+def _provenance(origin: Origin | None, trained_on: str | None, allow_untrained: bool) -> Weights:
+    loaded = origin.weights if origin else None
+    if trained_on:
+        return Weights(trained=True, source=trained_on)
+    if loaded:
+        return Weights(trained=True, source=loaded.source, sha256=loaded.sha256)
+    if allow_untrained:
+        return Weights(trained=False, source="none")
+    raise ValueError(
+        "nothing is known of this model's weights: say trained_on='...' if you trained it, "
+        "or allow_untrained=True to publish it with weights as initialised"
+    )
+
+
+def _labels(labels: Sequence[str | Label] | None, classes: int, origin: Origin | None) -> tuple[Label, ...]:
+    if labels is None:
+        is_imagenet = classes == 1000 and origin and origin.weights and origin.weights.tag == "imagenet"
+        return imagenet_labels() if is_imagenet else tuple(Label(f"class {index}") for index in range(classes))
+    if len(labels) != classes:
+        raise ValueError(f"the model has {classes} classes, but {len(labels)} labels were given")
+    made = tuple(label if isinstance(label, Label) else Label(label) for label in labels)
+    for label in made:
+        if not label.name or "\n" in label.name:
+            raise ValueError(f"a label is one non-empty line; got {label.name!r}")
+    return made
+
+
+def _check_version(version: int) -> None:
+    if not 1 <= version <= artifact.MAX_VERSION:
+        raise ValueError(f"a version is an integer from 1 to {artifact.MAX_VERSION}; got {version!r}")
+
+
+def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
+    weights = FrozenWeights()
+    made = signatures(model, card, weights)
+    tf.saved_model.save(
+        tf.Module(),
+        str(path),
+        signatures=made,
+        # swish's custom gradient would capture a tensor that freezing has pruned; a server needs no gradients
+        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+    )
+    weights.write_into(path)
+    for file in (artifact.LABELS, artifact.WARMUP):
+        (path / file).parent.mkdir(exist_ok=True)
+    (path / artifact.LABELS).write_text("".join(f"{label.name}\n" for label in card.labels), encoding="utf-8")
+    _write_warmup(path / artifact.WARMUP, card)
+    card = replace(card, explains="explain" in made, checksums=checksums(path))
+    (path / artifact.CARD).write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
+
+
+def _write_warmup(path: Path, card: ArtifactCard) -> None:
+    """TensorFlow Serving replays these before a version serves, so that no client pays for the first run."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for batch in _WARMUP_BATCHES:
+            writer.write(_warmup_record(card, batch).SerializeToString())
+
+
+def _warmup_record(card: ArtifactCard, batch: int) -> prediction_log_pb2.PredictionLog:
+    images: NDArray[np.uint8] = np.zeros((batch, *card.preprocessing.size, card.preprocessing.channels), np.uint8)
+    request = predict_pb2.PredictRequest(
+        model_spec=model_pb2.ModelSpec(name=card.name, signature_name="serving_default"),
+        inputs={"images": tf.make_tensor_proto(images)},
+    )
+    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+
+
+def _flush(folder: Path) -> None:
+    """Forces a folder's files to disk: a rename must not become durable before what it names."""
+    for path in folder.rglob("*"):
+        _flush_entry(path)
+    _flush_entry(folder)
+
+
+def _flush_entry(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(incoming: Path, model_dir: Path, version: int | None) -> int:
+    target = version or max(artifact.published_versions(model_dir), default=0) + 1
+    while True:
+        try:
+            incoming.rename(model_dir / str(target))
+        except OSError as error:
+            if not (model_dir / str(target)).exists():
+                raise
+            if version:
+                raise FileExistsError(
+                    f"version {version} of {model_dir.name!r} was published meanwhile: versions are never overwritten"
+                ) from error
+            target += 1  # another exporter took it, or something else lies there
+            continue
+        _flush_entry(model_dir)
+        return target

@@ -1,1 +1,0 @@
-"""The REST contract: thin adapters over `serving.service`."""

@@ -1,0 +1,111 @@
+"""Errors as problem+json (RFC 9457): every answer that is not a success has this form and carries a request id."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from asgi_correlation_id import correlation_id
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from serving.core.errors import CLIENT_CLOSED_REQUEST, InvalidParameterError, ServingError
+
+
+class Problem(BaseModel):
+    """An error as RFC 9457 describes it."""
+
+    type: str = Field(examples=["urn:keras-archs:problem:model-not-found"])
+    title: str = Field(examples=["Unknown model"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["no model 'efficientnet-b9' is published here"])
+    instance: str = Field(examples=["/classify/efficientnet-b9"])
+    request_id: str = Field(examples=["9f1c2f0e7d6b4a6f8e1d2c3b4a596877"])
+
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_response(
+    request: Request, *, status: int, slug: str, title: str, detail: str, retry_after: int | None = None
+) -> JSONResponse:
+    """One problem as a response."""
+    problem = Problem(
+        type=f"urn:keras-archs:problem:{slug}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        request_id=correlation_id.get() or "",
+    )
+    headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
+    if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
+        headers["Connection"] = "close"  # the rest of the body is not worth reading
+    return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
+
+
+def documented(*kinds: type[ServingError]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these kinds of error, for the OpenAPI document."""
+    by_status: dict[int | str, list[str]] = {}
+    for kind in kinds:
+        by_status.setdefault(kind.status, []).append(kind.title)
+    return {
+        status: {
+            "description": " / ".join(titles),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, titles in by_status.items()
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Makes `app` answer every error as a problem."""
+
+    @app.exception_handler(ServingError)
+    async def known(request: Request, error: ServingError) -> JSONResponse:
+        return problem_response(
+            request,
+            status=error.status,
+            slug=error.slug,
+            title=error.title,
+            detail=str(error),
+            retry_after=error.retry_after,
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return await known(request, InvalidParameterError("; ".join(map(_sentence, error.errors()))))
+
+    @app.exception_handler(HTTPException)
+    async def from_framework(request: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        response = problem_response(
+            request,
+            status=status.value,
+            slug=status.phrase.lower().replace(" ", "-"),
+            title=status.phrase,
+            detail=f"{request.method} {request.url.path}: {error.detail}",
+        )
+        response.headers.update(error.headers or {})
+        return response
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)  # nobody reads it; it is what the metrics count
+
+    @app.exception_handler(Exception)
+    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
+        # Starlette answers outside of all middleware here, and passes the error on to the server, which logs it
+        response = await known(request, ServingError("the request could not be answered; the server's log says why"))
+        response.headers["X-Request-ID"] = correlation_id.get() or ""
+        return response
+
+
+def _sentence(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"][1:])
+    given = repr(error["input"])
+    return f"{place}: {error['msg']}; got {given if len(given) <= 60 else given[:57] + '...'}"

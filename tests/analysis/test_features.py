@@ -1,0 +1,144 @@
+"""Feature maps come from the network itself, by the names of its stages, with the strides that they have."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_archs
+from keras_archs import feature_extractor, feature_strides
+from keras_archs.layers import GroupedConv2D  # noqa: F401  # known to load_model from here on
+from tests.support.networks import photographs
+
+
+def test_a_name_gives_the_last_map_of_each_stride_for_images_of_any_size() -> None:
+    extractor = feature_extractor("efficientnet-b0")
+    assert extractor.name == "efficientnetb0_features"
+    assert extractor.input_shape == (None, None, None, 3)
+    maps = extractor(np.zeros((2, 97, 64, 3), np.float32))
+    assert {stage: tuple(array.shape) for stage, array in maps.items()} == {
+        "stage1": (2, 49, 32, 16),
+        "stage2": (2, 25, 16, 24),
+        "stage3": (2, 13, 8, 40),
+        "stage5": (2, 7, 4, 112),
+        "stage7": (2, 4, 2, 320),
+    }
+    assert list(extractor.output) == ["stage1", "stage2", "stage3", "stage5", "stage7"]
+
+
+def test_the_stages_of_each_family_are_those_of_its_table() -> None:
+    assert feature_strides("resnet-18") == {"stem": 2, "stage1": 4, "stage2": 8, "stage3": 16, "stage4": 32}
+    assert feature_strides("densenet-40-12") == {"stem": 1, "block1": 1, "block2": 2, "block3": 4, "top": 4}
+    assert feature_strides("mobilenet-v3-small-1.0") == (
+        {"stem": 2, "stage1": 4, "stage2": 8, "stage3": 16, "stage4": 16, "stage5": 32, "top": 32}
+    )
+
+
+def test_maps_are_what_a_stage_hands_on() -> None:
+    """After the addition and what follows it; a dense block's concatenation; the stem before it is pooled."""
+    resnet, densenet = keras_archs.ResNet18(), keras_archs.DenseNet121()
+    for model, stage, layer in (
+        (resnet, "stem", "stem_conv_relu"),
+        (resnet, "stage2", "stage2_block2_relu"),
+        (densenet, "block2", "block2_concat"),
+        (densenet, "top", "top_relu"),
+    ):
+        extractor = feature_extractor(model, [stage])
+        assert extractor.output[stage] is model.get_layer(layer).output
+
+
+def test_any_stages_in_the_order_of_computation() -> None:
+    extractor = feature_extractor("resnet-18", ("stage4", "stem"))
+    assert list(extractor.output) == ["stem", "stage4"]
+    assert feature_strides(extractor) == feature_strides("resnet-18")
+    shallow = feature_extractor("resnet-18", ["stage1"])
+    assert feature_strides(shallow) == {"stem": 2, "stage1": 4}
+    assert shallow.count_params() < extractor.count_params() / 10
+
+
+def test_a_model_shares_its_weights(calibrate: Callable[[keras.Model], keras.Model]) -> None:
+    model = calibrate(keras_archs.ResNet18(input_shape=(64, 64, 3), prefix="left_", classifier_activation=None))
+    extractor = feature_extractor(model, ["stage4"])
+    assert extractor.input_shape == (None, 64, 64, 3)
+    assert extractor.weights[0] is model.weights[0]
+    head = model.get_layer("left_predictions")
+    pooled = keras.ops.mean(extractor(photographs(64, 64))["stage4"], axis=(1, 2))
+    np.testing.assert_allclose(head(pooled), model(photographs(64, 64)), rtol=1e-4, atol=1e-4)
+    head.kernel.assign(np.zeros(head.kernel.shape))
+    extractor.weights[0].assign(np.zeros(extractor.weights[0].shape))
+    assert not np.asarray(model.get_layer("left_stem_conv").kernel).any()
+
+
+def test_arguments_reach_the_builder() -> None:
+    extractor = feature_extractor("mobilenet-0.25-128", ["stage5"], input_shape=(None, 64, 1), prefix="stage1_")
+    assert extractor.input_shape == (None, None, 64, 1)
+    assert extractor.get_layer("stage1_stem_conv").filters == 8
+    assert feature_strides(extractor)["stage5"] == 32
+    trained = feature_extractor("efficientnet-lite0", ["stem"], weights="imagenet")
+    reference = keras_archs.EfficientNetLite0(weights="imagenet")
+    np.testing.assert_array_equal(trained.get_layer("stem_conv").kernel, reference.get_layer("stem_conv").kernel)
+
+
+def test_strides_are_those_of_the_images_that_the_graph_begins_with() -> None:
+    images = keras.Input((None, None, 3))
+    halved = keras.layers.AveragePooling2D(2)(images)
+    assert feature_strides(keras_archs.ResNet18(input_tensor=halved, include_top=False))["stage4"] == 64
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Residual(keras.layers.Layer):
+    """A whole block, with its shortcut, in one layer that has no strides of its own."""
+
+    def __init__(self, branch: keras.Model, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.branch = branch
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return self.branch(inputs) + inputs[:, ::2, ::2]
+
+    def get_config(self) -> dict[str, object]:
+        return {**super().get_config(), "branch": keras.saving.serialize_keras_object(self.branch)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, object]) -> "Residual":
+        return cls(keras.saving.deserialize_keras_object(config.pop("branch")), **config)
+
+
+def test_strides_are_right_where_no_layer_tells_them() -> None:
+    images = x = keras.Input((30, 30, 4))
+    x = keras.layers.Conv2D(4, 3, padding="same", name="stem_conv")(x)
+    for stage in (1, 2):
+        inputs = keras.Input((None, None, 4))
+        branch = keras.Model(inputs, keras.layers.Conv2D(4, 3, 2, padding="same", name="stage2_conv")(inputs))
+        x = Residual(branch, name=f"stage{stage}_block")(x)
+    assert feature_strides(keras.Model(images, x)) == {"stem": 1, "stage1": 2, "stage2": 4}
+
+
+def test_an_extractor_reloads(tmp_path: Path) -> None:
+    extractor = feature_extractor("densenet-40-12", ["block1", "block3"], prefix="left_")
+    extractor.save(tmp_path / "extractor.keras")
+    loaded = keras.models.load_model(tmp_path / "extractor.keras", safe_mode=True)
+    assert feature_strides(loaded) == {"stem": 1, "block1": 1, "block2": 2, "block3": 4}
+    ours, theirs = (model(photographs(33, 32)) for model in (extractor, loaded))
+    assert list(ours) == list(theirs) == ["block1", "block3"]
+    for stage in ours:
+        np.testing.assert_array_equal(ours[stage], theirs[stage])
+    again = feature_extractor(loaded, ["block2"])
+    assert tuple(again(photographs(33, 32))["block2"].shape) == (2, 16, 16, 304)
+
+
+@pytest.mark.parametrize("stages", [["stage4", "stage5"], [], "stage4"])
+def test_unknown_stages_are_refused_with_those_there_are(stages: list[str]) -> None:
+    with pytest.raises(ValueError) as error:
+        feature_extractor("resnet-18", stages)
+    assert f"stages={stages!r}" in str(error.value)
+    assert "'resnet18' has the stages ['stem', 'stage1', 'stage2', 'stage3', 'stage4']" in str(error.value)
+
+
+def test_models_without_stages_and_arguments_without_a_name_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"'sequential.*' has no stages"):
+        feature_extractor(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)]))
+    with pytest.raises(TypeError, match=r"\['weights'\] are arguments for a name .* 'resnet18' is built already"):
+        feature_extractor(keras_archs.ResNet18(), weights="imagenet")

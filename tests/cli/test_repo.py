@@ -1,0 +1,183 @@
+"""`keras-archs repo` and `models.config`: what is served, by which policy and labels, and what an edit leaves alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keras_archs.cli.app import run
+from keras_archs.repository import artifact, models_config
+from keras_archs.repository.models_config import CONFIG
+from serving.core.repository import ModelEntry, scan
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with versions 1 to 3 of `net`, and version 1 of `other`."""
+    for name, version in (("net", 1), ("net", 2), ("net", 3), ("other", 1)):
+        folder = tmp_path / name / str(version)
+        folder.mkdir(parents=True)
+        (folder / artifact.SAVED_MODEL).touch()
+    return tmp_path
+
+
+def repo(repository: Path, *arguments: str) -> None:
+    assert run(["repo", *arguments, "--repository", str(repository)]) == 0
+
+
+def refusal(captured: Captured, repository: Path, *arguments: str) -> str:
+    before = {path: path.read_bytes() for path in repository.glob("*config*")}
+    assert run(["repo", *arguments, "--repository", str(repository)]) == 2
+    assert {path: path.read_bytes() for path in repository.glob("*config*")} == before
+    output = captured.readouterr()
+    assert re.fullmatch(r"error: [^\n]+\n", output.err)
+    assert output.out == ""
+    return output.err
+
+
+def test_labels_are_given_moved_and_taken_away(repository: Path) -> None:
+    repo(repository, "label", "net", "stable=1", "canary=3")
+    assert scan(repository)["net"].labels == {"stable": 1, "canary": 3}
+    repo(repository, "label", "net", "stable=3", "canary=")
+    assert scan(repository)["net"].labels == {"stable": 3}
+    repo(repository, "label", "net", "stable=1")  # rolling back
+    assert scan(repository)["net"].labels == {"stable": 1}
+
+
+def test_policies_choose_the_versions(repository: Path) -> None:
+    for policy, served in (("latest=1", (3,)), ("latest=2", (2, 3)), ("specific=3,1", (1, 3)), ("all", (1, 2, 3))):
+        repo(repository, "policy", "net", policy)
+        assert scan(repository)["net"].versions == served
+
+
+def test_a_first_edit_goes_on_serving_the_other_models(repository: Path) -> None:
+    before = scan(repository)
+    repo(repository, "policy", "net", "latest=1")
+    assert scan(repository) == {"net": ModelEntry("net", (3,)), "other": before["other"]}
+
+
+def test_a_removed_model_is_not_served_until_a_policy_brings_it_back(repository: Path) -> None:
+    repo(repository, "remove", "net")
+    assert set(scan(repository)) == {"other"}
+    repo(repository, "remove", "other")
+    assert scan(repository) == {}
+    repo(repository, "policy", "net", "latest=1")
+    assert scan(repository) == {"net": ModelEntry("net", (3,))}
+
+
+def test_tensorflow_serving_is_told_where_it_finds_the_models(repository: Path) -> None:
+    repo(repository, "policy", "net", "all", "--served-from", "/models")
+    repo(repository, "remove", "other")
+    repo(repository, "label", "other", "stable=1")  # found where the others are
+    config = models_config.read(repository)
+    assert config is not None
+    assert {model.name: model.base_path for model in config.model_config_list.config} == {
+        "net": "/models/net",
+        "other": "/models/other",
+    }
+    assert {model.model_platform for model in config.model_config_list.config} == {"tensorflow"}
+
+
+def test_what_an_edit_does_not_own_stays(repository: Path) -> None:
+    (repository / CONFIG).write_text(
+        "# Ours.\n\n# Do not touch.\nmodel_config_list { config { name: 'net' base_path: 's3://elsewhere/net'"
+        " model_platform: 'tensorflow' logging_config { sampling_config { sampling_rate: 0.5 } } } }"
+    )
+    repo(repository, "label", "net", "stable=3")
+    text = (repository / CONFIG).read_text()
+    assert text.startswith("# Ours.\n\n# Do not touch.\nmodel_config_list {")
+    config = models_config.read(repository)
+    assert config is not None
+    (entry,) = config.model_config_list.config
+    assert entry.base_path == "s3://elsewhere/net"
+    assert entry.logging_config.sampling_config.sampling_rate == 0.5
+
+
+def test_list_shows_what_is_served(repository: Path, capsys: Captured) -> None:
+    repo(repository, "policy", "net", "latest=2")
+    repo(repository, "label", "net", "stable=2")
+    repo(repository, "remove", "other")
+    capsys.readouterr()
+    repo(repository, "list")
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
+        ["model", "versions", "policy", "served", "labels"],
+        ["net", "1,", "2,", "3", "latest=2", "2,", "3", "stable=2"],
+        ["other", "1", "not", "served", "none", "none"],
+    ]
+    repo(repository, "list", "--json")
+    assert json.loads(capsys.readouterr().out)[0] == {
+        "name": "net",
+        "versions": [1, 2, 3],
+        "policy": "latest=2",
+        "served": [2, 3],
+        "labels": {"stable": 2},
+    }
+
+
+def test_list_needs_no_models_config(repository: Path, capsys: Captured) -> None:
+    repo(repository, "list", "--json")
+    assert [row["served"] for row in json.loads(capsys.readouterr().out)] == [[1, 2, 3], [1]]
+    assert not (repository / CONFIG).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["label", "net", "stable=4"], "version 4 of net is not served, so it cannot be stable; served: 1, 2, 3"),
+        (["label", "net", "stable"], "LABEL=VERSION; got 'stable'"),
+        (["label", "net", "release-1=1"], "letters, digits or '_'; got 'release-1'"),
+        (["label", "nat", "stable=1"], "no model 'nat' is published"),
+        (["policy", "net", "newest"], "all, latest=N or specific=N,N,...; got 'newest'"),
+        (["policy", "net", "latest=0"], "got 'latest=0'"),
+        (["policy", "net", "specific=7"], "selects none of the versions of net"),
+        (["remove", "nat"], "nat is not served; served: net, other"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(
+    repository: Path, capsys: Captured, arguments: list[str], message: str
+) -> None:
+    repo(repository, "policy", "net", "all")
+    capsys.readouterr()
+    assert message in refusal(capsys, repository, *arguments)
+
+
+def test_a_policy_that_would_orphan_a_label_is_refused(repository: Path, capsys: Captured) -> None:
+    repo(repository, "label", "net", "stable=1")
+    capsys.readouterr()
+    assert "version 1 of net, which is stable" in refusal(capsys, repository, "policy", "net", "latest=2")
+
+
+def test_an_unreadable_file_is_left_alone(repository: Path, capsys: Captured) -> None:
+    (repository / CONFIG).write_text("model_config_list { config { of_the_future: 1 } }")
+    assert CONFIG in refusal(capsys, repository, "policy", "net", "all")
+
+
+def test_edits_at_the_same_time_all_count(repository: Path) -> None:
+    def label(number: int) -> None:
+        with models_config.edited(repository) as config:
+            models_config.include(config, repository, "net").version_labels[f"l{number}"] = 1
+
+    threads = [threading.Thread(target=label, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(scan(repository)["net"].labels) == {f"l{number}" for number in range(8)}
+    assert [path.name for path in repository.glob("*config*")] == [CONFIG]
+
+
+@given(st.one_of(st.just("all"), st.integers(1, 9).map("latest={}".format), st.sets(st.integers(1, 9), min_size=1)))
+def test_a_policy_in_words_is_what_it_says(policy: str | set[int]) -> None:
+    words = policy if isinstance(policy, str) else "specific=" + ",".join(map(str, sorted(policy)))
+    read = models_config.read_policy(words)
+    assert models_config.write_policy(read) == words
+    assert text_format.Parse(text_format.MessageToString(read), models_config.VersionPolicy()) == read

@@ -1,0 +1,176 @@
+"""The core without HTTP: bounds on time and on requests at once, and work kept off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from keras_archs.images.preprocessing import load_image
+from serving.core.errors import DeadlineExceededError, InvalidImageError, InvalidParameterError, OverloadedError
+from serving.core.repository import ModelSpec
+from serving.core.service import ClassificationService
+from serving.core.workers import WorkerPool
+from serving.engines.embedded import EmbeddedEngine
+from tests.support.images import encode
+from tests.support.obedient_runtime import ObedientRuntime, publish
+
+NET = ModelSpec("net")
+IMAGE = encode(np.zeros((20, 20, 3), np.uint8), "PNG")
+
+
+@asynccontextmanager
+async def started(repository: Path, **bounds: Any) -> AsyncIterator[ClassificationService]:
+    """A service over version 7 of a model that always finds class 7 of 20."""
+    publish(repository, "net", 7)
+    engine = EmbeddedEngine(repository, ObedientRuntime(), workers=2)
+    service = ClassificationService(
+        engine, **({"decode_workers": 2, "max_pixels": 10_000, "max_pending": 4, "timeout": 10} | bounds)
+    )
+    await engine.start()
+    try:
+        yield service
+    finally:
+        await engine.close()
+        await service.close()
+
+
+class Gate(threading.Event):
+    """Decoding announces itself, and waits until this is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+        self.passages: list[int] = []  # the threads that came by
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    opened = Gate()
+
+    def wait_and_decode(*arguments: Any, **options: Any) -> NDArray[np.uint8]:
+        opened.passages.append(threading.get_ident())
+        opened.reached.set()
+        assert opened.wait(20)
+        return load_image(*arguments, **options)
+
+    monkeypatch.setattr("serving.core.service.load_image", wait_and_decode)
+    return opened
+
+
+def test_each_image_gets_its_best_classes_in_order(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            answer = await service.classify([IMAGE] * 5, NET, top_k=3)
+            assert answer.version == 7
+            assert [[score.index for score in scores] for scores in answer.images] == [[7, 0, 1]] * 5
+            assert answer.images[0][0].label == "class 7"
+            (every,) = (await service.classify([IMAGE], NET, top_k=20)).images
+            assert len(every) == 20
+            (default,) = (await service.classify([IMAGE], NET)).images
+            assert len(default) == 5
+
+    asyncio.run(scenario())
+
+
+def test_more_classes_than_there_are_is_said(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            with pytest.raises(InvalidParameterError, match="from 1 to 20, the classes of net; got 21"):
+                await service.classify([IMAGE], NET, top_k=21)
+
+    asyncio.run(scenario())
+
+
+def test_an_explanation_is_of_the_likeliest_class_or_of_one_given(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            answer = await service.explain(IMAGE, NET)
+            assert (answer.version, answer.explained.index, answer.explained.score) == (7, 7, 1)
+            np.testing.assert_array_equal(answer.grid, np.ones((2, 3)))
+            assert (answer.picture, answer.timing.draw) == (None, 0)
+            other = await service.explain(IMAGE, NET, index=3, draw=True)
+            assert (other.explained.label, other.explained.score) == ("class 3", 0)
+            assert other.picture is not None and other.picture.startswith(b"\x89PNG")
+            with pytest.raises(InvalidParameterError, match="from 0 to 19, the classes of net; got 20"):
+                await service.explain(IMAGE, NET, index=20)
+
+    asyncio.run(scenario())
+
+
+def test_the_event_loop_turns_while_an_image_is_decoded(tmp_path: Path, gate: Gate) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            waiting = asyncio.create_task(service.classify([IMAGE], NET))
+            assert await asyncio.to_thread(gate.reached.wait, 10)
+            gate.set()  # not reached in time if decoding held the loop
+            assert (await waiting).version == 7
+
+    asyncio.run(scenario())
+
+
+def test_more_requests_than_allowed_are_refused_and_room_is_made_again(tmp_path: Path, gate: Gate) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path, max_pending=2) as service:
+            admitted = [asyncio.create_task(service.classify([IMAGE], NET)) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(OverloadedError, match="2 requests"):
+                await service.classify([IMAGE], NET)
+            admitted[0].cancel()  # a client that leaves makes room
+            await asyncio.wait(admitted[:1])
+            gate.set()
+            assert (await service.classify([IMAGE], NET)).version == 7
+            assert (await admitted[1]).version == 7
+
+    asyncio.run(scenario())
+
+
+def test_a_deadline_frees_its_place_and_work_that_has_not_begun_is_dropped(tmp_path: Path, gate: Gate) -> None:
+
+    async def scenario() -> None:
+        async with started(tmp_path, timeout=0.2, max_pending=1) as service:
+            with pytest.raises(DeadlineExceededError, match=r"0\.2 s"):
+                await service.classify([IMAGE] * 10, NET)
+            gate.set()
+            assert (await service.classify([IMAGE], NET)).version == 7
+        assert len(gate.passages) == 2 + 1  # two threads had begun with the ten images
+
+    asyncio.run(scenario())
+
+
+def test_a_bad_image_is_named_by_its_place(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with started(tmp_path) as service:
+            with pytest.raises(InvalidImageError, match=r"^image 2: "):
+                await service.classify([IMAGE, b"rubbish", IMAGE], NET)
+
+    asyncio.run(scenario())
+
+
+def test_after_a_failure_what_has_not_begun_is_dropped() -> None:
+    begun: list[str] = []
+    failure_seen = threading.Event()
+
+    def work(item: str) -> None:
+        begun.append(item)
+        if item == "fails":
+            raise InvalidImageError(item)
+        assert failure_seen.wait(20)
+
+    async def scenario() -> None:
+        pool = WorkerPool(1, "one")
+        with pytest.raises(InvalidImageError):
+            await pool.map(work, ["fails", "may have begun", "has not begun"])
+        failure_seen.set()
+        await pool.map(begun.append, ["next"])  # comes after all that was not dropped
+        pool.close()
+
+    asyncio.run(scenario())
+    assert "has not begun" not in begun

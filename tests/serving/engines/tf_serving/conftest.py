@@ -1,0 +1,47 @@
+"""A gateway before a TensorFlow Serving with versions 1 and 2 of `tiny`, stable and canary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from keras_archs.repository import models_config
+from tests.support.backend import running_backend
+from tests.support.engines import serving
+from tests.support.gateway import running_gateway
+from tests.support.tf_serving_stack import Publish, Stack
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, constant_classifier: Publish) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    repository = folder / "models"
+    for version in (1, 2):
+        constant_classifier(repository, version)
+    with models_config.edited(repository) as config:
+        models_config.include(config, repository, "tiny").version_labels.update({"stable": 1, "canary": 2})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("KERAS_ARCHS_POLL_SECONDS", "0.1")
+        with running_backend(folder / "backend.log", *serving(repository)) as backend:
+            flags = ("--engine", "tf-serving", "--backend", backend.target)
+            with running_gateway(repository, folder / "gateway.log", *flags) as gateway:
+                yield Stack(repository, backend, gateway)
+
+
+@pytest.fixture
+def stack(running: Stack) -> Iterator[Stack]:
+    """The running stack, in which both versions are ready before a test, and nothing is broken after it."""
+    for version in (1, 2):
+        running.becomes(200, f"/classify/tiny/versions/{version}")
+    yield running
+    if running.backend.is_running:
+        running.backend.fail()
+    assert "Traceback" not in running.gateway.logged()
+
+
+@pytest.fixture
+def channel(stack: Stack) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(stack.backend.target) as opened:
+        yield opened

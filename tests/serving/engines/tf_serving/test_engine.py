@@ -1,0 +1,337 @@
+"""The engine before servers that do as they are told: which one is asked, which version answers, when to try again."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import numpy as np
+import pytest
+
+from keras_archs.repository import models_config
+from serving.core.engine import State, VersionGoneError
+from serving.core.errors import BackendUnavailableError, DeadlineExceededError, ModelUnavailableError
+from serving.core.repository import ModelSpec
+from serving.engines.tf_serving import TfServingEngine, messages
+from serving.engines.tf_serving.backend import Backend
+from serving.engines.tf_serving.pool import BackendPool, Target
+from serving.engines.tf_serving.protos import (
+    GetModelStatusRequest,
+    GetModelStatusResponse,
+    ModelVersionStatus,
+    PredictRequest,
+    PredictResponse,
+)
+from tests.support.obedient_runtime import eventually, publish
+from tests.support.obedient_server import AVAILABLE, CLASSES, ObedientServer, tensor
+
+NET = ModelSpec("net")
+IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
+LOADING = ModelVersionStatus.LOADING
+
+
+def connect(address: str, host: str) -> Backend:
+    return Backend(address, host=host, tls=None, max_message_bytes=64_000_000)
+
+
+@asynccontextmanager
+async def started(
+    repository: Path, *servers: ObedientServer, poll_seconds: float = 0.02
+) -> AsyncIterator[TfServingEngine]:
+    """An engine before these servers, which are ended with it."""
+    for server in servers:
+        await server.start()
+    pool = BackendPool([Target("127.0.0.1", server.port) for server in servers], connect)
+    engine = TfServingEngine(repository, pool, poll_seconds=poll_seconds)
+    await engine.start()
+    try:
+        yield engine
+    finally:
+        await engine.close()
+        for server in servers:
+            await server.stop()
+
+
+async def answering(engine: TfServingEngine, spec: ModelSpec = NET, deadline: float = math.inf) -> int:
+    model = await engine.acquire(spec)
+    prediction = await model.predict(IMAGES, min(deadline, asyncio.get_running_loop().time() + 10))
+    assert prediction.probabilities.shape == (len(IMAGES), CLASSES)
+    assert prediction.probabilities[-1].argmax() == model.version
+    return model.version
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Versions 1 and 2 of `net`, all of them served."""
+    for version in (1, 2):
+        publish(tmp_path, "net", version)
+    with models_config.edited(tmp_path):
+        pass
+    return tmp_path
+
+
+def states(engine: TfServingEngine) -> dict[int, State]:
+    return {status.version: status.state for status in engine.models()["net"]}
+
+
+def test_servers_are_asked_by_turns(repository: Path) -> None:
+    async def scenario() -> None:
+        servers = [ObedientServer() for _ in range(3)]
+        async with started(repository, *servers) as engine:
+            for _ in range(30):
+                assert await answering(engine) == 1
+        assert [len(server.requests) for server in servers] == [10] * 3
+
+    asyncio.run(scenario())
+
+
+def test_images_travel_packed_and_answers_may_be_packed_or_not(repository: Path) -> None:
+    async def scenario(packed: bool) -> None:
+        server = ObedientServer(packed=packed)
+        async with started(repository, server) as engine:
+            assert await answering(engine) == 1
+        (request,) = server.requests
+        assert request.inputs["images"].tensor_content == IMAGES.tobytes()
+        assert request.ByteSize() < IMAGES.nbytes + 200
+
+    for packed in (True, False):
+        asyncio.run(scenario(packed))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_explanations_are_asked_for_by_their_signature(repository: Path, packed: bool) -> None:
+    async def scenario() -> None:
+        server = ObedientServer(packed=packed)
+        async with started(repository, server) as engine:
+            model = await engine.acquire(NET)
+            wanted = np.array([4, 5, 6], np.int64)
+            found = (await model.explain(IMAGES, wanted, asyncio.get_running_loop().time() + 10)).found
+        assert found.chosen.tolist() == [4, 5, 6]
+        assert found.maps.shape == (3, 2, 3)
+        assert found.maps[:, 1, 2].tolist() == [4, 5, 6]
+        assert found.probabilities[0].argmax() == 1
+        (request,) = server.requests
+        assert request.model_spec.signature_name == "explain"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_answers_of_more_than_grpcs_four_megabytes_are_received(repository: Path, packed: bool) -> None:
+    values = np.random.default_rng(0).random((300, 4000), np.float32)
+    assert values.nbytes > 4_194_304
+
+    async def scenario() -> None:
+        server = ObedientServer()
+        async with started(repository, server):
+
+            async def large(request: PredictRequest, context: grpc.aio.ServicerContext) -> PredictResponse:
+                return PredictResponse(outputs={"probabilities": tensor(values, packed=packed)})
+
+            server._predict = large  # type: ignore[method-assign]
+            await server.stop()
+            await server.start()
+            backend = connect(f"ipv4:127.0.0.1:{server.port}", "127.0.0.1")
+            request = messages.predict_request("net", 1, IMAGES)
+            deadline = asyncio.get_running_loop().time() + 30
+            read = functools.partial(messages.probabilities, images=300, classes=4000)
+            answer = await backend.predict(request, read, deadline=deadline)
+            np.testing.assert_array_equal(answer, values)
+            await backend.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_new_version_takes_over_when_every_server_has_it(repository: Path) -> None:
+    async def scenario() -> None:
+        one, two = ObedientServer(), ObedientServer()
+        async with started(repository, one, two) as engine:
+            one.states = {1: AVAILABLE, 2: AVAILABLE}
+            two.states = {1: AVAILABLE, 2: LOADING}
+            await eventually(lambda: asyncio.sleep(0, states(engine) == {1: State.READY, 2: State.READY}))
+            assert await answering(engine) == 1
+            assert await answering(engine, ModelSpec("net", version=2)) == 2  # asked for, the one that has it answers
+            two.states = {1: AVAILABLE, 2: AVAILABLE}
+            await eventually(lambda: becomes(engine, 2))
+            two.states = {1: AVAILABLE, 2: LOADING}  # as after a restart
+            for _ in range(20):
+                assert await answering(engine) == 2
+                await asyncio.sleep(0.01)
+
+    async def becomes(engine: TfServingEngine, version: int) -> bool:
+        return await answering(engine) == version
+
+    asyncio.run(scenario())
+
+
+def test_the_old_version_answers_until_the_only_one_that_is_to_be_served_is_loaded(repository: Path) -> None:
+    with models_config.edited(repository) as config:
+        policy = models_config.read_policy("latest=1")
+        models_config.include(config, repository, "net").model_version_policy.CopyFrom(policy)
+
+    async def scenario() -> None:
+        server = ObedientServer({1: AVAILABLE, 2: LOADING})
+        async with started(repository, server, poll_seconds=60) as engine:
+            assert states(engine) == {2: State.LOADING}
+            assert await answering(engine) == 1
+            old = await engine.acquire(NET)
+            server.states = {2: AVAILABLE}  # swapped between two looks
+            with pytest.raises(VersionGoneError):
+                await old.predict(IMAGES, asyncio.get_running_loop().time() + 10)
+            assert await answering(engine) == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_no_longer_has_the_version_sends_on_to_the_next(repository: Path) -> None:
+    async def scenario() -> None:
+        servers = [ObedientServer(), ObedientServer()]
+        async with started(repository, *servers) as engine:
+            servers[0]._status = servers[1]._status  # type: ignore[method-assign]
+            model = await engine.acquire(NET)
+            servers[0].states = {}
+            deadline = asyncio.get_running_loop().time() + 10
+            answers = await asyncio.gather(*(model.predict(IMAGES, deadline) for _ in range(10)))
+            assert {int(answer.probabilities[0].argmax()) for answer in answers} == {1}
+
+    asyncio.run(scenario())
+
+
+def test_what_could_not_be_sent_is_tried_again(repository: Path) -> None:
+    async def scenario() -> None:
+        server = ObedientServer()
+        async with started(repository, server, poll_seconds=60) as engine:
+            model = await engine.acquire(NET)
+            await server.stop()
+            asked = asyncio.create_task(model.predict(IMAGES, asyncio.get_running_loop().time() + 10))
+            await asyncio.sleep(0)
+            await server.start()
+            assert (await asked).probabilities[0].argmax() == 1
+        assert len(server.requests) == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_was_sent_is_not_sent_again(repository: Path) -> None:
+    async def scenario() -> None:
+        servers = [ObedientServer(), ObedientServer()]
+
+        async def die(_: PredictRequest, context: grpc.aio.ServicerContext) -> None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+
+        for server in servers:
+            server.answer = die
+        async with started(repository, *servers) as engine:
+            with pytest.raises(BackendUnavailableError, match="while it computed"):
+                await answering(engine)
+        assert sum(len(server.requests) for server in servers) == 1
+
+    asyncio.run(scenario())
+
+
+def test_the_server_is_told_the_clients_deadline(repository: Path) -> None:
+    remaining: list[float] = []
+
+    async def scenario() -> None:
+        async def measure(_: PredictRequest, context: grpc.aio.ServicerContext) -> None:
+            remaining.append(context.time_remaining())
+            await asyncio.sleep(30)
+
+        async with started(repository, ObedientServer(answer=measure)) as engine:
+            with pytest.raises(DeadlineExceededError):
+                await answering(engine, deadline=asyncio.get_running_loop().time() + 0.5)
+
+    asyncio.run(scenario())
+    assert 0 < remaining[0] < 1
+
+
+def test_servers_that_scaling_out_adds_are_found_and_those_that_go_are_left(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.engines.tf_serving.pool.RESOLVE_SECONDS", 0.0)
+    addresses: list[str] = []
+
+    async def scenario() -> None:
+        servers = [ObedientServer(), ObedientServer()]
+        for server in servers:
+            await server.start()
+        addresses.append(f"ipv4:127.0.0.1:{servers[0].port}")
+
+        async def resolved(_: Target) -> set[str]:
+            if not addresses:
+                raise socket.gaierror("no such name")
+            return set(addresses)
+
+        monkeypatch.setattr(Target, "addresses", resolved)
+        pool = BackendPool([Target("headless", 8500)], connect)
+        engine = TfServingEngine(repository, pool, poll_seconds=0.02)
+        await engine.start()
+        try:
+            assert await answering(engine) == 1
+            addresses.append(f"ipv4:127.0.0.1:{servers[1].port}")
+
+            async def both_asked() -> bool:
+                await answering(engine)
+                return all(server.requests for server in servers)
+
+            await eventually(both_asked)
+            del addresses[0]
+
+            async def one_left() -> bool:
+                return [backend.address for backend in pool] == addresses
+
+            await eventually(one_left)
+            assert await answering(engine) == 1
+            addresses.clear()  # a name server that fails takes no server away
+            await asyncio.sleep(0.1)
+            assert await answering(engine) == 1
+        finally:
+            await engine.close()
+            for server in servers:
+                await server.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_model_that_is_not_the_published_one_is_not_served(repository: Path) -> None:
+    async def scenario() -> None:
+        async with started(repository, ObedientServer(input_shape=(-1, 224, 224, 3))) as engine:
+            (first, _) = engine.models()["net"]
+            assert first.state == State.FAILED
+            assert first.error is not None and "[-1, 224, 224, 3]" in first.error
+            with pytest.raises(ModelUnavailableError, match="its card says"):
+                await engine.acquire(ModelSpec("net", version=1))
+            assert engine.problem() == "no inference server has loaded a model yet"
+
+    asyncio.run(scenario())
+
+
+def test_a_version_that_every_server_failed_to_load_is_failed(repository: Path) -> None:
+    async def scenario() -> None:
+        server = ObedientServer()
+        async with started(repository, server) as engine:
+
+            async def failed(request: GetModelStatusRequest, context: Any) -> GetModelStatusResponse:
+                response = GetModelStatusResponse()
+                status = response.model_version_status.add(version=2, state=ModelVersionStatus.END)
+                status.status.error_code, status.status.error_message = 2, "cannot parse /models/net/2/saved_model.pb"
+                response.model_version_status.add(version=1, state=AVAILABLE)
+                return response
+
+            server._status = failed  # type: ignore[method-assign]
+            await server.stop()
+            await server.start()
+            await eventually(lambda: asyncio.sleep(0, states(engine) == {1: State.READY, 2: State.FAILED}))
+            with pytest.raises(ModelUnavailableError) as raised:
+                await engine.acquire(ModelSpec("net", version=2))
+            assert "/models" not in str(raised.value)
+
+    asyncio.run(scenario())

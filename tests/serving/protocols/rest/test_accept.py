@@ -1,0 +1,30 @@
+"""Which form of an answer the header `Accept` asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving.protocols.rest.accept import preferred
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("", "a/json"),
+        ("*/*", "a/json"),
+        ("a/json, i/png", "a/json"),  # of equals, what is offered first
+        ("i/png", "i/png"),
+        ("I/PNG", "i/png"),
+        ("i/png;q=0.9 , a/json;q=0.8", "i/png"),
+        ("i/png;level=1;q=0.2, a/*;q=0.3", "a/json"),
+        ("*/*;q=0.1, i/*", "i/png"),
+        ("i/*;q=0.9, i/png;q=0, */*;q=0.1", "a/json"),  # the most specific decides
+        ("text/html, */*;q=0.8", "a/json"),  # a browser's
+        ("text/html", None),
+        ("i/png;q=0", None),
+        ("*/*;q=0.000", None),
+        ("nonsense, ;;, =", None),
+    ],
+)
+def test_the_best_that_is_offered(accept: str, chosen: str | None) -> None:
+    assert preferred(accept, ("a/json", "i/png")) == chosen

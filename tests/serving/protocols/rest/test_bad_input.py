@@ -1,0 +1,337 @@
+"""Bad input, over a real socket. After each the gateway answers as before, and its memory is what it was."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import socket
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from serving.app import create_app
+from serving.settings import Settings
+from tests.support.gateway import Gateway
+
+MODEL = "efficientnet-lite0"
+PATH = f"/classify/{MODEL}"
+JPEG = {"Content-Type": "image/jpeg"}
+MEMORY_SLACK_MB = 40
+
+
+@pytest.fixture(autouse=True)
+def still_well(gateway: Gateway, photographs: dict[str, bytes]) -> Iterator[None]:
+    """After a test the gateway classifies a photograph, and its memory is what it was before."""
+
+    def classify() -> None:
+        answer = gateway.client.post(PATH, content=photographs["coffee"], headers=JPEG).json()
+        assert answer["images"][0][0]["label"] == "espresso"
+
+    classify()
+    before = gateway.resident_mb()
+    yield
+    classify()
+    assert gateway.resident_mb() < before + MEMORY_SLACK_MB
+    assert "Traceback" not in gateway.logged()
+
+
+def assert_problem(response: httpx.Response, status: int, kind: str, *words: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert set(problem) == {"type", "title", "status", "detail", "instance", "request_id"}
+    assert problem["type"] == f"urn:keras-archs:problem:{kind}"
+    assert problem["status"] == status
+    assert problem["request_id"] == response.headers["X-Request-ID"]
+    for word in words:
+        assert word in problem["detail"]
+    return problem
+
+
+def png_bomb(width: int, height: int) -> bytes:
+    """A small PNG whose header claims that size."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def post(gateway: Gateway, content: bytes, content_type: str = "image/jpeg", path: str = PATH) -> httpx.Response:
+    return gateway.client.post(path, content=content, headers={"Content-Type": content_type})
+
+
+def test_an_empty_body(gateway: Gateway) -> None:
+    assert_problem(post(gateway, b""), 400, "invalid-image", "empty")
+
+
+def test_text_named_jpg(gateway: Gateway) -> None:
+    response = gateway.client.post(PATH, files={"image": ("photo.jpg", b"not an image at all", "image/jpeg")})
+    assert_problem(response, 400, "invalid-image", "not an image")
+
+
+def test_a_truncated_jpeg(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    whole = photographs["coffee"]
+    for part in (len(whole) // 2, 100, 3):
+        assert_problem(post(gateway, whole[:part]), 400, "invalid-image", "image 1")
+
+
+def test_a_png_bomb_is_refused_by_its_header(gateway: Gateway) -> None:
+    for bomb in (png_bomb(50_000, 50_000), png_bomb(2**31 - 1, 2**31 - 1), png_bomb(70_000_000, 1)):
+        assert_problem(post(gateway, bomb, "image/png"), 413, "image-too-large", "pixels")
+
+
+def test_one_bad_image_among_good_ones_is_named(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    files = [("image", photographs["coffee"]), ("image", b"rubbish"), ("image", photographs["camera"])]
+    assert_problem(gateway.client.post(PATH, files=files), 400, "invalid-image", "image 2")
+
+
+def raw_exchange(gateway: Gateway, head: str, chunks: Iterator[bytes] | None = None) -> httpx.Response:
+    """Sends a request byte by byte as written, goes on sending until the server stops it, and reads the answer."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode())
+        try:
+            for chunk in chunks or ():
+                connection.sendall(chunk)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        received = b""
+        try:
+            while data := connection.recv(65536):
+                received += data
+        except ConnectionResetError:
+            assert received, "the connection was reset before an answer came"
+    status_and_headers, _, body = received.partition(b"\r\n\r\n")
+    status, *headers = status_and_headers.decode().split("\r\n")
+    return httpx.Response(int(status.split()[1]), headers=dict(line.split(": ", 1) for line in headers), content=body)
+
+
+HEAD = f"POST {PATH} HTTP/1.1\nHost: gateway\nContent-Type: image/jpeg\n"
+
+
+def test_100_mb_with_a_content_length_are_refused_before_they_are_sent(gateway: Gateway) -> None:
+    response = raw_exchange(gateway, f"{HEAD}Content-Length: 100000000\n\n")
+    assert_problem(response, 413, "body-too-large", "5000000", "100000000 bytes were announced")
+    assert response.headers["connection"] == "close"
+
+
+def test_100_mb_sent_all_the_same_are_not_read(gateway: Gateway) -> None:
+    chunks = (bytes(100_000) for _ in range(1000))
+    response = raw_exchange(gateway, f"{HEAD}Content-Length: 100000000\n\n", chunks)
+    assert_problem(response, 413, "body-too-large")
+
+
+def test_100_mb_without_a_content_length_are_stopped_on_the_way(gateway: Gateway) -> None:
+    sent = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 100_000
+            yield b"186a0\r\n" + bytes(100_000) + b"\r\n"
+        yield b"0\r\n\r\n"
+
+    response = raw_exchange(gateway, f"{HEAD}Transfer-Encoding: chunked\n\n", chunks())
+    assert_problem(response, 413, "body-too-large", "more than 5000000")
+    assert sent < 100_000_000
+
+
+def test_a_content_length_that_lies_does_not_let_more_in(gateway: Gateway) -> None:
+    response = raw_exchange(gateway, f"{HEAD}Content-Length: 10\nConnection: close\n\n", iter([bytes(1_000_000)]))
+    assert_problem(response, 400, "invalid-image")
+
+
+def test_100_mb_as_a_form_are_stopped_as_well(gateway: Gateway) -> None:
+    head = f"POST {PATH} HTTP/1.1\nHost: gateway\nContent-Type: multipart/form-data; boundary=b\n"
+    start = b'--b\r\nContent-Disposition: form-data; name="f"; filename="f.jpg"\r\n\r\n'
+
+    def chunks() -> Iterator[bytes]:
+        yield f"{len(start):x}\r\n".encode() + start + b"\r\n"
+        for _ in range(1000):
+            yield b"186a0\r\n" + bytes(100_000) + b"\r\n"
+
+    response = raw_exchange(gateway, f"{head}Transfer-Encoding: chunked\n\n", chunks())
+    assert_problem(response, 413, "body-too-large")
+
+
+def test_a_client_that_hangs_up_half_way(gateway: Gateway) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+            head = HEAD.replace("\n", "\r\n") + "Content-Length: 1000000\r\n\r\n"
+            connection.sendall(head.encode() + bytes(100_000))
+            linger = struct.pack("ii", 1, 0)  # closes with a reset, as a client that dies does
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+
+@pytest.mark.parametrize(
+    "name", ["efficientnet-b9", "EFFICIENTNET-LITE0", "a" * 3000, "%00", "caf%C3%A9", "%F0%9F%92%A9"]
+)
+def test_an_unknown_model(gateway: Gateway, name: str, photographs: dict[str, bytes]) -> None:
+    response = post(gateway, photographs["coffee"], path=f"/classify/{name}")
+    assert_problem(response, 404, "model-not-found", "is published here")
+
+
+def test_a_typo_is_answered_with_the_name_that_was_meant(gateway: Gateway) -> None:
+    response = post(gateway, b"", path="/classify/efficientnet-lit0")
+    assert_problem(response, 404, "model-not-found", "did you mean efficientnet-lite0")
+
+
+def test_a_known_network_that_is_not_published_is_said_to_be_one(gateway: Gateway) -> None:
+    response = post(gateway, b"", path="/classify/efficientnet-b2")
+    assert_problem(response, 404, "model-not-found", "keras-archs export efficientnet-b2")
+
+
+@pytest.mark.parametrize(
+    "name", ["..%2f..%2fetc%2fpasswd", "..%2fefficientnet-lite0", "%2e%2e", "..%5c", "x%2fversions%2f1"]
+)
+def test_paths_in_names_lead_nowhere(gateway: Gateway, name: str) -> None:
+    for path in (f"/classify/{name}", f"/models/{name}"):
+        response = raw_exchange(
+            gateway, f"POST {path} HTTP/1.1\nHost: gateway\nContent-Length: 0\nConnection: close\n\n"
+        )
+        assert response.status_code in (404, 405), response.text
+        assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("version", ["0", "-1", str(10**30), "abc", "1.5", "1e3"])
+def test_a_version_that_is_none(gateway: Gateway, version: str) -> None:
+    response = post(gateway, b"", path=f"{PATH}/versions/{version}")
+    assert_problem(response, 422, "invalid-parameter", "version", version[:20])
+
+
+def test_a_version_and_a_label_that_are_not_there(gateway: Gateway) -> None:
+    assert_problem(post(gateway, b"", path=f"{PATH}/versions/7"), 404, "version-not-found", "versions: 1")
+    assert_problem(post(gateway, b"", path=f"{PATH}/labels/canary"), 404, "label-not-found", "labels: none")
+
+
+@pytest.mark.parametrize("top_k", ["0", "-1", "100000", "abc", str(10**30), ""])
+def test_top_k_out_of_range(gateway: Gateway, photographs: dict[str, bytes], top_k: str) -> None:
+    response = post(gateway, photographs["coffee"], path=f"{PATH}?top_k={top_k}")
+    assert_problem(response, 422, "invalid-parameter", "top_k", top_k)
+
+
+@pytest.mark.parametrize("index", ["-1", "1000", str(10**30), "abc", "1.5", ""])
+def test_a_class_to_explain_that_is_none(gateway: Gateway, photographs: dict[str, bytes], index: str) -> None:
+    response = post(gateway, photographs["coffee"], path=f"/explain/{MODEL}?class={index}")
+    assert_problem(response, 422, "invalid-parameter", "class", index)
+
+
+def test_more_than_one_image_to_explain(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+    encoded = base64.b64encode(photographs["coffee"]).decode()
+    for several in ({"files": list(photographs.items())}, {"json": {"images": [encoded] * 3}}):
+        response = gateway.client.post(f"/explain/{MODEL}", **several)
+        assert_problem(response, 422, "invalid-parameter", "one image to explain; got 3")
+
+
+def test_no_image_to_explain(gateway: Gateway) -> None:
+    for content in (b"", b"not an image at all"):
+        assert_problem(post(gateway, content, path=f"/explain/{MODEL}"), 400, "invalid-image", "image 1")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/jpeg, image/webp", "image/png;q=0", "nonsense"])
+def test_a_form_of_explanation_that_there_is_not(gateway: Gateway, photographs: dict[str, bytes], accept: str) -> None:
+    response = gateway.client.post(f"/explain/{MODEL}", content=photographs["coffee"], headers={"Accept": accept})
+    assert_problem(response, 406, "not-acceptable", accept, "application/json or image/png")
+
+
+@pytest.mark.parametrize("text", ["not base64!", "YWJj\nYWJj", "data:image/jpeg;base64,YWJj", "YWJ", "é"])
+def test_bad_base64(gateway: Gateway, text: str) -> None:
+    response = gateway.client.post(PATH, json={"images": [text]})
+    assert_problem(response, 400, "malformed-request", "image 1 is not standard base64")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (b"", 400, "malformed-request"),
+        (b"{", 400, "malformed-request"),
+        (b"[" * 50_000, 400, "malformed-request"),
+        (b'{"images": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400, "malformed-request"),
+        (b"[]", 422, "invalid-parameter"),
+        (b"{}", 422, "invalid-parameter"),
+        (b'{"images": []}', 422, "invalid-parameter"),
+        (b'{"images": "YWJj"}', 422, "invalid-parameter"),
+        (b'{"images": [NaN]}', 422, "invalid-parameter"),
+        (b'{"images": ["YWJj"], "more": 1}', 422, "invalid-parameter"),
+        (b'{"images": [""]}', 400, "invalid-image"),
+        (json.dumps({"images": [base64.b64encode(b"x").decode()] * 33}).encode(), 422, "invalid-parameter"),
+    ],
+)
+def test_json_that_is_not_what_it_should_be(gateway: Gateway, body: bytes, status: int, kind: str) -> None:
+    assert_problem(post(gateway, body, "application/json"), status, kind)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"--b--\r\n",
+        b"no boundary here",
+        b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\na field\r\n--b--\r\n',
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\nnever ends',
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\nx\r\n' * 1001 + b"--b--\r\n",
+    ],
+)
+def test_forms_that_are_not_what_they_should_be(gateway: Gateway, body: bytes) -> None:
+    response = post(gateway, body, "multipart/form-data; boundary=b")
+    assert response.status_code == 400
+    assert response.json()["type"].startswith("urn:keras-archs:problem:")
+
+
+def test_a_form_without_a_boundary(gateway: Gateway) -> None:
+    assert_problem(post(gateway, b"x", "multipart/form-data"), 400, "malformed-request")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/pdf", "text/html", "image/svg+xml", "image/tiff", "application/x-www-form-urlencoded", "nonsense"],
+)
+def test_a_wrong_content_type(gateway: Gateway, photographs: dict[str, bytes], content_type: str) -> None:
+    response = post(gateway, photographs["coffee"], content_type)
+    assert_problem(response, 415, "unsupported-media-type", content_type, "image/jpeg")
+
+
+def test_formats_outside_the_allow_list_are_no_images(gateway: Gateway) -> None:
+    for content in (b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"II*\x00" + bytes(100), b"GIF89a"):
+        assert_problem(post(gateway, content, ""), 400, "invalid-image")
+
+
+def test_unknown_paths_and_methods_are_problems_as_well(gateway: Gateway) -> None:
+    assert_problem(gateway.client.get("/nowhere"), 404, "not-found", "/nowhere")
+    response = gateway.client.get(PATH)
+    assert_problem(response, 405, "method-not-allowed")
+    assert response.headers["allow"] == "POST"
+
+
+def test_garbage_instead_of_http(gateway: Gateway) -> None:
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(io.BytesIO(b"\x16\x03\x01\x02\x00\x01\x00" * 100).getvalue())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_an_unforeseen_error_is_a_problem_that_tells_nothing_of_the_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("serving.protocols.rest.body.read_images", broken)
+    monkeypatch.setattr("serving.engines.embedded.EmbeddedEngine.check", lambda *_: None)
+
+    async def ask() -> httpx.Response:
+        app = create_app(Settings(repository=tmp_path))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            return await client.post(PATH)
+
+    problem = assert_problem(asyncio.run(ask()), 500, "internal-error", "the server's log says why")
+    assert "secret" not in str(problem)

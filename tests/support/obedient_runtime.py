@@ -1,0 +1,95 @@
+"""A runtime that loads versions on command and answers with their number, and the versions that it loads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_archs.images.labels import Label
+from keras_archs.images.preprocessing import Preprocessing
+from keras_archs.repository import artifact
+from keras_archs.repository.artifact import ArtifactCard, Weights
+from keras_archs.repository.checksums import checksums
+from keras_archs.runtimes.runtime import ActivationMaps, Explain
+
+
+def publish(repository: Path, name: str, version: int, *, kilobytes: int = 1) -> Path:
+    """A version with a card and a file of that size in place of a graph."""
+    folder = repository / name / f".incoming-{version}"
+    (folder / "assets.extra").mkdir(parents=True)
+    (folder / artifact.SAVED_MODEL).write_bytes(b"x" * 1000 * kilobytes)
+    card = ArtifactCard(
+        name=name,
+        preprocessing=Preprocessing(size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1)),
+        labels=tuple(Label(f"class {index}") for index in range(20)),
+        weights=Weights(trained=False, source="none"),
+        architecture=None,
+        created="2026-01-01T00:00:00+00:00",
+        producer={},
+        checksums={},
+        explains=True,
+    )
+    card = replace(card, checksums=checksums(folder))
+    (folder / artifact.CARD).write_text(json.dumps(card.to_json()))
+    return folder.rename(repository / name / str(version))
+
+
+@dataclass
+class OneHot:
+    """A session whose answer is its version number, one-hot, and so are its maps, all over."""
+
+    version: int
+    runtime: ObedientRuntime
+    max_batch: int = 2
+
+    def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        assert len(images) <= self.max_batch
+        return np.eye(20, dtype=np.float32)[[self.version] * len(images)]
+
+    def explainer(self) -> Explain:
+        self.runtime.loads.append(f"explain {self.version}")
+        assert self.runtime.may_load.wait(10)
+        if self.version in self.runtime.unexplained:
+            raise RuntimeError("cannot parse /secret/path")
+
+        def explain(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> ActivationMaps:
+            assert len(images) == len(classes)
+            probabilities = self.infer(images)
+            chosen = np.where(classes == artifact.LIKELIEST, probabilities.argmax(axis=1), classes)
+            maps = np.ones((len(images), 2, 3), np.float32) * (chosen == self.version)[:, None, None]
+            return ActivationMaps(maps.astype(np.float32), chosen, probabilities)
+
+        return explain
+
+
+@dataclass
+class ObedientRuntime:
+    """Loads what it is given, once `may_load` is set; refuses the versions in `broken`, or to explain with some."""
+
+    broken: set[int] = field(default_factory=set)
+    unexplained: set[int] = field(default_factory=set)
+    may_load: threading.Event = field(default_factory=threading.Event)
+    loads: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.may_load.set()
+
+    def load(self, version_dir: Path, card: ArtifactCard) -> OneHot:
+        self.loads.append(f"{card.name}/{version_dir.name}")
+        assert self.may_load.wait(10)
+        if int(version_dir.name) in self.broken:
+            raise RuntimeError(f"cannot parse {version_dir}/saved_model.pb")
+        return OneHot(int(version_dir.name), self)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await holds():  # noqa: ASYNC110  the engine shows its state, and announces no change of it
+            await asyncio.sleep(0.005)

@@ -1,0 +1,105 @@
+"""A gateway, TensorFlow Serving behind it, and what tests ask of them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from keras_archs.repository import models_config
+from tests.support.backend import Backend
+from tests.support.gateway import Gateway
+from tests.support.images import encode
+
+Publish = Callable[[Path, int], Path]
+IMAGE = encode(np.zeros((40, 40, 3), np.uint8))
+
+
+@dataclass
+class Stack:
+    """A gateway, the server behind it, and the repository of both, with versions 1 and 2 of `tiny`."""
+
+    repository: Path
+    backend: Backend
+    gateway: Gateway
+
+    def classify(self, path: str = "/classify/tiny", **query: Any) -> httpx.Response:
+        """The answer to one image."""
+        return self.gateway.client.post(path, content=IMAGE, params=query)
+
+    def label(self, **labels: int) -> None:
+        """Replaces the labels of `tiny`."""
+        with models_config.edited(self.repository) as config:
+            entry = models_config.include(config, self.repository, "tiny")
+            entry.version_labels.clear()
+            entry.version_labels.update(labels)
+
+    def becomes(self, status: int, path: str = "/classify/tiny") -> httpx.Response:
+        """Asks until that is the answer's status."""
+        found: httpx.Response = eventually(lambda: self.classify(path), lambda one: one.status_code == status)
+        return found
+
+
+def eventually(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+    """Asks until the answer is such, and returns it."""
+    deadline = time.monotonic() + 60
+    while not holds(answer := ask()):
+        assert time.monotonic() < deadline, getattr(answer, "text", answer)
+        time.sleep(0.02)
+    return answer
+
+
+def problem(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+    """The problem that a response has to be."""
+    assert response.status_code == status, response.text
+    found: dict[str, Any] = response.json()
+    assert found["type"] == f"urn:keras-archs:problem:{kind}"
+    assert ("Retry-After" in response.headers) == (status >= 503)
+    return found
+
+
+def of_the_server(stack: Stack, metric: str) -> float:
+    """What the gateway's metrics say of the server."""
+    pattern = rf'^keras_archs_backend_{metric}{{backend="ipv4:{stack.backend.target}"}} (.+)$'
+    (value,) = re.findall(pattern, stack.gateway.client.get("/metrics").text, re.MULTILINE)
+    return float(value)
+
+
+def predict(channel: grpc.Channel, *, signature: str = "", inputs: str = "images", **spec: Any) -> Any:
+    """What the server itself answers to two images."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = spec.get("name", "tiny")
+    request.model_spec.signature_name = signature
+    if "version" in spec:
+        request.model_spec.version.value = spec["version"]
+    if "label" in spec:
+        request.model_spec.version_label = spec["label"]
+    request.inputs[inputs].CopyFrom(tf.make_tensor_proto(np.zeros((2, 32, 32, 3), np.uint8)))
+    request.output_filter.extend(spec.get("output_filter", []))
+    return prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request)
+
+
+def statuses(channel: grpc.Channel, name: str = "tiny", **spec: Any) -> dict[int, int]:
+    """The states of a model's versions in the server's own words."""
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = name
+    if "version" in spec:
+        request.model_spec.version.value = spec["version"]
+    if "label" in spec:
+        request.model_spec.version_label = spec["label"]
+    response = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request)
+    return {one.version: one.state for one in response.model_version_status}
