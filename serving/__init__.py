@@ -1,5 +1,5 @@
-"""The gateway: versioned REST endpoints over a model repository.
+"""The gateway: versioned REST endpoints for the models of a repository.
 
-Nothing here imports TensorFlow or Keras, except the one engine runtime that is TensorFlow's
+No module imports TensorFlow or Keras, except when the embedded engine runs on the TensorFlow runtime
 (`keras_archs.runtimes.tensorflow_runtime`).
 """

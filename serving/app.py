@@ -1,4 +1,4 @@
-"""The application factory: settings in, an ASGI application out."""
+"""The composition root: settings in, an ASGI application out."""
 
 from __future__ import annotations
 
@@ -6,54 +6,57 @@ import logging
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import metadata, resources
+from importlib import metadata
 from uuid import UUID
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse, Response
-from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from keras_archs.runtimes.runtime import Runtime
+from serving import web
 from serving.core.engine import Engine
 from serving.core.errors import ServingError
 from serving.core.repository import ModelSpec
 from serving.core.service import ClassificationService
 from serving.engines.embedded import EmbeddedEngine
-from serving.protocols import problems
+from serving.protocols import metrics, problems
 from serving.protocols.limits import BodyLimit
-from serving.protocols.metrics import EngineMetrics, RequestMetrics
 from serving.protocols.rest import openapi, routes
 from serving.settings import Settings
 
 log = logging.getLogger(__name__)
 
-WEB = resources.files("serving") / "web"
-
 DESCRIPTION = """Versioned image classification endpoints, one per network.
 
-Send an image to `POST /classify/{model}`, or to `POST /explain/{model}` to see where the network looks.
-Errors are `application/problem+json`."""
+Send an image to `POST /classify/{model}`, or to `POST /explain/{model}` to see which places of the image are evidence
+for a class. Errors are `application/problem+json`."""
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The gateway for one repository. Its engine starts and stops with the application."""
-    service = create_service(settings)
+    """Create the gateway for one repository. The application's lifespan starts and stops the engine."""
+    engine = create_engine(settings)
+    service = ClassificationService(
+        engine,
+        decode_workers=settings.workers,
+        max_pixels=settings.max_pixels,
+        max_pending=settings.max_pending,
+        timeout_seconds=settings.request_timeout,
+    )
     registry = CollectorRegistry()
-    registry.register(EngineMetrics(service.engine))
+    registry.register(metrics.EngineMetrics(engine))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.engine.start()
+        await engine.start()
         for name in settings.preload:
             try:
-                await service.engine.acquire(ModelSpec(name))
+                await engine.acquire(ModelSpec(name))
             except ServingError as error:
                 log.error("cannot preload %s: %s", name, error)
         yield
-        await service.engine.close()
+        await engine.close()
         await service.close()
 
     app = FastAPIOffline(
@@ -65,46 +68,21 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.service = service
+
     problems.install(app)
     openapi.install(app)
-    for router in (routes.classify, routes.explain, routes.models, routes.health):
+    for router in (*routes.ROUTERS, metrics.create_router(registry), web.router):
         app.include_router(router)
 
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    @app.get("/", include_in_schema=False)
-    async def page() -> HTMLResponse:
-        return HTMLResponse((WEB / "index.html").read_text(encoding="utf-8"))
-
-    app.mount("/static", StaticFiles(packages=[("serving", "web")]))
-
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_body_mb * 1e6), timeout=settings.upload_timeout)
-    app.add_middleware(RequestMetrics, registry=registry, published=service.engine.names)
-    # last, so it is outermost: everything inside has a request id
-    app.add_middleware(CorrelationIdMiddleware, generator=request_id)
+    app.add_middleware(metrics.RequestMetrics, registry=registry, published=engine.model_names)
+    # added last, so that it is outermost and everything inside has a request id
+    app.add_middleware(CorrelationIdMiddleware, generator=_request_id)
     return app
 
 
-def request_id() -> str:
-    """A random UUID, without asking the kernel for randomness at each request as `uuid4` does."""
-    return UUID(int=random.getrandbits(128), version=4).hex
-
-
-def create_service(settings: Settings) -> ClassificationService:
-    """The classification service that the settings describe; the caller starts and closes its engine."""
-    return ClassificationService(
-        create_engine(settings),
-        decode_workers=settings.workers,
-        max_pixels=settings.max_pixels,
-        max_pending=settings.max_pending,
-        timeout=settings.request_timeout,
-    )
-
-
 def create_engine(settings: Settings) -> Engine:
-    """The engine that the settings name. Only that one's libraries are imported."""
+    """Create the engine that the settings select, importing only its libraries."""
     if settings.engine == "tf-serving":
         from serving.engines.tf_serving import create
 
@@ -119,7 +97,7 @@ def create_engine(settings: Settings) -> Engine:
 
 
 def create_runtime(settings: Settings) -> Runtime:
-    """The runtime that the settings name. Only that one's library is imported."""
+    """Create the runtime that the settings select, importing only its library."""
     if settings.runtime == "tensorflow":
         from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 
@@ -127,3 +105,8 @@ def create_runtime(settings: Settings) -> Runtime:
     from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
 
     return OpenVinoRuntime(precision=settings.precision, streams=settings.streams, cache_dir=settings.conversion_cache)
+
+
+def _request_id() -> str:
+    """Return a random UUID; unlike `uuid4` it does not ask the kernel for randomness at each request."""
+    return UUID(int=random.getrandbits(128), version=4).hex

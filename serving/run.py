@@ -1,11 +1,10 @@
-"""Start the gateway: settings, logging, a listening socket, uvicorn."""
+"""The gateway's process: settings, logging, a listening socket, uvicorn."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,30 +14,29 @@ from pydantic import ValidationError
 
 from serving.app import create_app
 from serving.settings import PREFIX, Settings
-
-SAMPLE = "coffee.jpg"
+from serving.web import SAMPLE
 
 
 def serve(**flags: Any) -> None:
-    """Runs the gateway until SIGINT or SIGTERM; requests in flight are then finished.
+    """Run the gateway until SIGINT or SIGTERM, then finish the requests in flight.
 
     Args:
-        **flags: Settings by name, which win over the environment's.
+        **flags: Settings by name; they override environment variables.
 
     Raises:
-        ValueError: A setting is not what it should be.
-        OSError: The address cannot be listened on.
+        ValueError: A setting is invalid.
+        OSError: The address is in use or does not exist.
     """
     try:
         settings = Settings(**flags)
     except ValidationError as error:
-        raise ValueError("; ".join(_sentence(one) for one in error.errors())) from None
+        raise ValueError("; ".join(map(_describe, error.errors()))) from None
     _log_to_stderr(settings.log_level)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings),
             log_config=None,
-            access_log=False,  # one line per request costs more than it tells; /metrics counts them
+            access_log=False,  # /metrics counts requests at a fraction of the cost of a log line each
             server_header=False,
             timeout_graceful_shutdown=settings.shutdown_timeout,
         )
@@ -48,7 +46,8 @@ def serve(**flags: Any) -> None:
         server.run(sockets=[listener])
 
 
-def _sentence(error: Any) -> str:
+def _describe(error: Any) -> str:
+    """Return one of Pydantic's errors with the setting, its variable, and the received value."""
     if not error["loc"]:
         return str(error["msg"]).removeprefix("Value error, ")
     name = ".".join(str(part) for part in error["loc"])
@@ -65,7 +64,7 @@ def _log_to_stderr(level: str) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
     try:
-        # bound before anything is loaded, so that a port in use is said at once
+        # bound before models are loaded, so that a port in use is reported at once
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise OSError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
@@ -75,10 +74,9 @@ def _announce(settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
     model = settings.preload[0] if settings.preload else "efficientnet-lite0"
-    with resources.as_file(resources.files("serving") / "web" / SAMPLE) as sample:
-        shown = sample.relative_to(Path.cwd()) if sample.is_relative_to(Path.cwd()) else sample
-        print(  # noqa: T201  (this is what the command has to say)
-            f"\n  page  {url}/\n  docs  {url}/docs\n"
-            f"  try   curl -s -H 'Content-Type: image/jpeg' --data-binary @{shown} {url}/classify/{model}\n",
-            flush=True,
-        )
+    sample = SAMPLE.relative_to(Path.cwd()) if SAMPLE.is_relative_to(Path.cwd()) else SAMPLE
+    print(  # noqa: T201  the command's output
+        f"\n  page  {url}/\n  docs  {url}/docs\n"
+        f"  try   curl -s -H 'Content-Type: image/jpeg' --data-binary @{sample} {url}/classify/{model}\n",
+        flush=True,
+    )

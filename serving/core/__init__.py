@@ -1,4 +1,4 @@
-"""The gateway without protocols: the classification service, engine interface, errors and the served repository.
+"""The gateway without protocols: the classification service, the engine interface, errors, the served repository.
 
-Nothing here knows HTTP or gRPC; protocols call the service, and engines implement the interface of `engine`.
+No module here knows HTTP or gRPC: protocols call the service, and engines implement the interface in `engine`.
 """

@@ -1,4 +1,4 @@
-"""What the gateway asks of an inference engine. One protocol; the contract suite in the tests runs over all of them."""
+"""The interface of an inference engine. The contract suite in the tests runs over every engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.core.repository import ModelSpec
 
 
 class State(StrEnum):
-    """Where a version is in its life."""
+    """Life-cycle state of a version."""
 
     IDLE = "idle"  # served, and loaded on first use
     LOADING = "loading"
@@ -27,7 +27,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """One version of a model: its state, its labels, and why it failed if it did."""
+    """State and labels of one version of a model.
+
+    Attributes:
+        version: Version number.
+        state: Life-cycle state.
+        labels: Version labels, in alphabetical order.
+        error: Why the version failed; None unless the state is FAILED.
+    """
 
     version: int
     state: State
@@ -37,26 +44,26 @@ class VersionStatus:
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """One inference server that an engine asks.
+    """State of one inference server behind an engine.
 
     Attributes:
-        address: Where it is.
-        answers: Whether it answered when it was last asked for its models.
-        left_alone: Whether it has failed so often that nothing is sent to it for now.
-        calls: Requests sent to it so far.
-        failures: Those of them that speak against it.
+        address: Address in gRPC's notation, e.g. "ipv4:192.0.2.1:8500".
+        is_up: Whether the server answered the last status poll.
+        circuit_open: Whether the circuit breaker is open, so that no requests are sent.
+        calls: Requests sent since the gateway started.
+        failures: Requests among `calls` that count as failures of the server.
     """
 
     address: str
-    answers: bool
-    left_alone: bool
+    is_up: bool
+    circuit_open: bool
     calls: int
     failures: int
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Class probabilities, float32 [N, classes], and the seconds spent waiting and computing."""
+    """Class probabilities, float32 [N, classes], and the seconds spent queued and computing."""
 
     probabilities: NDArray[np.float32]
     queue: float
@@ -64,86 +71,86 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """Class activation maps, and the seconds spent waiting and computing."""
+class MapPrediction:
+    """Class activation maps, and the seconds spent queued and computing."""
 
-    found: ActivationMaps
+    activation_maps: ActivationMaps
     queue: float
     inference: float
 
 
-class VersionGoneError(ModelUnavailableError):
-    """The version that was acquired is not loaded any more, most likely because a newer one is: acquire again."""
+class VersionUnloadedError(ModelUnavailableError):
+    """The acquired version is no longer loaded, usually because a newer version replaced it: acquire again."""
 
 
 class Model(Protocol):
-    """One version, ready to answer. In this process it stays usable for as long as somebody holds it."""
+    """A loaded version of a model. An embedded engine keeps it usable for as long as the caller holds it."""
 
     @property
     def version(self) -> int:
-        """The version that answers."""
+        """Version number."""
 
     @property
     def card(self) -> ArtifactCard:
-        """Its card: preprocessing, labels, provenance."""
+        """Model card: preprocessing, labels, provenance."""
 
     async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
-        """Class probabilities of uint8 images [N, H, W, C].
+        """Compute class probabilities.
 
         Args:
-            images: For each image the model's input.
-            deadline: When the answer is worth nothing any more, in the event loop's time.
+            images: Preprocessed images, uint8 [N, H, W, C].
+            deadline: Event-loop time, in seconds, after which the answer is useless.
 
         Raises:
-            VersionGoneError: Of models in another process only.
-            ServingError: There is no answer.
+            VersionUnloadedError: The version was unloaded since `acquire`; only with inference servers.
+            ServingError: The prediction failed.
         """
 
-    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> Explanation:
-        """Class activation maps of uint8 images [N, H, W, C]. For models only of which the card says `explains`.
+    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> MapPrediction:
+        """Compute class activation maps; only for models whose card has `explains` set.
 
         Args:
-            images: For each image the model's input.
-            classes: For each the class to explain, int64 [N]; `artifact.LIKELIEST` for the likeliest.
-            deadline: When the answer is worth nothing any more, in the event loop's time.
+            images: Preprocessed images, uint8 [N, H, W, C].
+            classes: Class to explain for each image, int64 [N]; `artifact.LIKELIEST` for the most probable class.
+            deadline: Event-loop time, in seconds, after which the answer is useless.
 
         Raises:
-            VersionGoneError: Of models in another process only.
-            ServingError: There is no answer.
+            VersionUnloadedError: The version was unloaded since `acquire`; only with inference servers.
+            ServingError: The explanation failed.
         """
 
 
 class Engine(Protocol):
-    """Finds models and their versions, and runs them."""
+    """Resolves models and their versions, and runs them."""
 
     async def start(self) -> None:
-        """Begins to watch the models; returns when it is known which there are."""
+        """Start to watch the repository; return once the published models are known."""
 
     async def close(self) -> None:
-        """Ends the work in hand and frees everything."""
+        """Finish running work and release all resources."""
 
-    def problem(self) -> str | None:
-        """Why the engine cannot serve at present, in words; None if it can."""
+    def not_ready_reason(self) -> str | None:
+        """Return why the engine cannot serve at present; None if it can."""
 
-    def names(self) -> Collection[str]:
-        """The models that can be asked for."""
+    def model_names(self) -> Collection[str]:
+        """Return the names of the published models."""
 
-    def models(self) -> Mapping[str, tuple[VersionStatus, ...]]:
-        """The same with the status of their versions, ascending."""
+    def model_statuses(self) -> Mapping[str, tuple[VersionStatus, ...]]:
+        """Return the status of each published version, ascending, by model name."""
 
     def backends(self) -> Sequence[BackendStatus]:
-        """The inference servers that it asks; none if it computes in this process."""
+        """Return the state of each inference server; empty for an engine that computes in this process."""
 
-    def check(self, spec: ModelSpec) -> None:
-        """Raises what `acquire` would raise if nothing is there that `spec` means; loads nothing."""
+    def check_published(self, spec: ModelSpec) -> None:
+        """Raise the not-found errors of `acquire` if `spec` selects no published version; load nothing."""
 
-    async def card(self, spec: ModelSpec) -> tuple[int, ArtifactCard]:
-        """The version that answers `spec` and its card, without loading the model."""
+    async def resolve(self, spec: ModelSpec) -> tuple[int, ArtifactCard]:
+        """Return the version that answers `spec` and its card, without loading the model."""
 
     async def acquire(self, spec: ModelSpec) -> Model:
-        """The version that answers `spec`, loaded.
+        """Return the version that answers `spec`, loaded.
 
         Raises:
-            ModelNotFoundError, VersionNotFoundError, LabelNotFoundError: There is nothing that `spec` means.
-            ModelUnavailableError, BackendUnavailableError: There is, but it cannot answer at present.
+            ModelNotFoundError, VersionNotFoundError, LabelNotFoundError: `spec` selects no published version.
+            ModelUnavailableError, BackendUnavailableError: The version is published but cannot answer at present.
         """

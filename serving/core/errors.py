@@ -1,24 +1,24 @@
-"""Everything that can go wrong with a request: one class per kind, each with its HTTP status and title.
+"""The errors of a request: one class per kind, with its HTTP status and title.
 
-Responses and the OpenAPI document are made from these, so a kind is described in one place. The core raises them
-without knowing of HTTP beyond the number.
+Responses and the OpenAPI document are generated from these classes, so each kind is described once. The status number
+is all that the core knows of HTTP.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-CLIENT_CLOSED_REQUEST = 499  # not in the standard; nginx's word for a client that did not wait
+CLIENT_CLOSED_REQUEST = 499  # not in the standard: nginx's status for a client that disconnected before the answer
 
 
 class ServingError(Exception):
-    """A request that cannot be answered. The message is for the client: no paths, no internals.
+    """A failed request. The message is shown to the client, so it must not contain paths or internals.
 
     Attributes:
         status: HTTP status code.
-        slug: Name of the kind, the last part of a problem's `type`.
-        title: What the kind is, the same for each occurrence.
-        retry_after: Seconds after which the same request may succeed; None if it never will.
+        slug: Identifier of the kind, the last part of a problem document's `type`.
+        title: Short description of the kind, the same for each occurrence.
+        retry_after: Seconds after which the same request may succeed; None if a retry is pointless.
     """
 
     status: ClassVar[int] = 500
@@ -28,115 +28,96 @@ class ServingError(Exception):
 
 
 class InvalidImageError(ServingError):
-    """The bytes are no image, or a broken one."""
+    """The bytes are not an image, or a damaged image."""
 
     status, slug, title = 400, "invalid-image", "Not a readable image"
 
 
 class MalformedRequestError(ServingError):
-    """The body does not have the form that its media type promises."""
+    """The body cannot be parsed as its declared media type."""
 
     status, slug, title = 400, "malformed-request", "The request body is malformed"
 
 
 class ModelNotFoundError(ServingError):
-    """No model of that name is published."""
+    """No model of this name is published."""
 
     status, slug, title = 404, "model-not-found", "Unknown model"
 
 
 class VersionNotFoundError(ServingError):
-    """The model has no such version, or its policy does not serve it."""
+    """The model has no such version, or its version policy does not serve it."""
 
     status, slug, title = 404, "version-not-found", "Unknown version"
 
 
 class LabelNotFoundError(ServingError):
-    """No version of the model carries that label."""
+    """No version of the model carries this label."""
 
     status, slug, title = 404, "label-not-found", "Unknown version label"
 
 
 class NotAcceptableError(ServingError):
-    """The client takes none of the media types that there are of the answer."""
+    """The client accepts none of the media types in which the answer is available."""
 
     status, slug, title = 406, "not-acceptable", "No acceptable media type"
 
 
 class UploadTimeoutError(ServingError):
-    """The client took too long to send its request."""
+    """The client took too long to send the body."""
 
     status, slug, title = 408, "upload-timeout", "The request body arrived too slowly"
 
 
 class BodyTooLargeError(ServingError):
-    """The body has more bytes than the server reads."""
+    """The body has more bytes than the server accepts."""
 
     status, slug, title = 413, "body-too-large", "The request body is too large"
 
 
 class ImageTooLargeError(ServingError):
-    """The image claims more pixels than the server decodes."""
+    """The image header announces more pixels than the server decodes."""
 
     status, slug, title = 413, "image-too-large", "The image has too many pixels"
 
 
 class UnsupportedMediaTypeError(ServingError):
-    """The body is of a media type that is not an image, a form or JSON."""
+    """The media type of the body is not an image, a multipart form or JSON."""
 
     status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
 
 
 class InvalidParameterError(ServingError):
-    """A path or query parameter, or a JSON field, is out of its range."""
+    """A path or query parameter, a JSON field or a form field has an invalid value, or there are too many images."""
 
     status, slug, title = 422, "invalid-parameter", "Invalid parameter"
 
 
 class ExplanationUnsupportedError(ServingError):
-    """The version has no class activation maps, as its network ends otherwise or its export is too old."""
+    """The version has no class activation maps: its network has another head, or its export is too old."""
 
     status, slug, title = 422, "explanation-unsupported", "The network cannot be explained"
 
 
 class OverloadedError(ServingError):
-    """More requests wait than the server lets wait."""
+    """The limit on pending requests is reached."""
 
     status, slug, title, retry_after = 503, "overloaded", "The server is overloaded", 1
 
 
 class ModelUnavailableError(ServingError):
-    """The model is published, but no version of it can be loaded at present."""
+    """The model is published, but the selected version is not loaded or cannot be loaded at present."""
 
     status, slug, title, retry_after = 503, "model-unavailable", "The model is not available", 5
 
 
 class BackendUnavailableError(ServingError):
-    """The inference server is away, or went away while it computed the answer."""
+    """No inference server can be reached, or the connection was lost during the computation."""
 
     status, slug, title, retry_after = 503, "backend-unavailable", "The inference server is not available", 2
 
 
 class DeadlineExceededError(ServingError):
-    """The answer was not ready in time."""
+    """The answer was not ready before the deadline."""
 
     status, slug, title, retry_after = 504, "deadline-exceeded", "The deadline passed", 1
-
-
-OF_CLASSIFYING: tuple[type[ServingError], ...] = (
-    InvalidImageError,
-    MalformedRequestError,
-    ModelNotFoundError,
-    VersionNotFoundError,
-    LabelNotFoundError,
-    UploadTimeoutError,
-    BodyTooLargeError,
-    ImageTooLargeError,
-    UnsupportedMediaTypeError,
-    InvalidParameterError,
-    OverloadedError,
-    ModelUnavailableError,
-    BackendUnavailableError,
-    DeadlineExceededError,
-)
-OF_EXPLAINING = (*OF_CLASSIFYING, NotAcceptableError, ExplanationUnsupportedError)

@@ -1,4 +1,4 @@
-"""Classification and its explanation, knowing nothing of HTTP: encoded images in, labelled scores and maps out."""
+"""Classification and explanation without HTTP: encoded images in, labelled scores and class activation maps out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from keras_archs.images.overlay import overlay
 from keras_archs.images.preprocessing import ImageError, ImageTooLargeError, Preprocessing, load_image
 from keras_archs.repository.artifact import LIKELIEST, ArtifactCard
 from serving.core import errors
-from serving.core.engine import Engine, VersionGoneError
+from serving.core.engine import Engine, VersionUnloadedError
 from serving.core.repository import ModelSpec
 from serving.core.workers import Timed, WorkerPool
 
@@ -37,7 +37,14 @@ class Timing:
 
 @dataclass(frozen=True)
 class Classification:
-    """The answer: per image its best classes, best first; and who gave it."""
+    """The best classes of each image.
+
+    Attributes:
+        card: Card of the model that answered.
+        version: Version that answered.
+        images: Best classes of each image, best first.
+        timing: Seconds per step.
+    """
 
     card: ArtifactCard
     version: int
@@ -47,69 +54,76 @@ class Classification:
 
 @dataclass(frozen=True)
 class ExplanationTiming(Timing):
-    """The same, and the seconds spent drawing."""
+    """`Timing`, and the seconds spent drawing the overlay."""
 
     draw: float
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where an image speaks for a class; and who says so.
+    """The evidence for a class by image position.
 
     Attributes:
-        card: The model's card.
-        version: Its version.
-        explained: The class.
-        grid: Its class activation map, float32 [rows, columns], over what the model sees of the image.
-        picture: The map laid over what the model sees, as PNG, if it was asked for.
-        timing: Where the time went.
+        card: Card of the model that answered.
+        version: Version that answered.
+        explained: Explained class and its score.
+        grid: Class activation map, float32 [rows, columns], over the part of the image that the model sees.
+        overlay: The map drawn over that part of the image, as PNG; None unless requested.
+        timing: Seconds per step.
     """
 
     card: ArtifactCard
     version: int
     explained: ClassScore
     grid: NDArray[np.float32]
-    picture: bytes | None
+    overlay: bytes | None
     timing: ExplanationTiming
 
 
 class ClassificationService:
-    """Classifies images with the models of one engine, within bounds on time, pixels and requests at once."""
+    """Classifies images with the models of one engine, within limits on time, pixels and pending requests."""
 
     def __init__(
-        self, engine: Engine, *, decode_workers: int, max_pixels: int, max_pending: int, timeout: float
+        self, engine: Engine, *, decode_workers: int, max_pixels: int, max_pending: int, timeout_seconds: float
     ) -> None:
-        """Wraps `engine`, which the caller starts and closes.
+        """Wrap `engine`, which the caller starts and closes.
 
         Args:
-            engine: Where the models are.
+            engine: Engine that resolves and runs the models.
             decode_workers: Threads that decode images.
-            max_pixels: Largest image to decode.
-            max_pending: Requests that may wait or run at once.
-            timeout: Seconds until an answer must be ready.
+            max_pixels: Pixels of the largest image to decode.
+            max_pending: Requests that may wait or run at the same time.
+            timeout_seconds: Seconds until the deadline of a request; a client may only choose a shorter time.
         """
         self.engine = engine
         self._decoders = WorkerPool(decode_workers, "decode")
         self._max_pixels = max_pixels
         self._max_pending = max_pending
         self._pending = 0
-        self._timeout = timeout
+        self._timeout = timeout_seconds
 
     async def classify(
-        self, images: Sequence[bytes], spec: ModelSpec, *, top_k: int | None = None, within: float | None = None
+        self,
+        images: Sequence[bytes],
+        spec: ModelSpec,
+        *,
+        top_k: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> Classification:
-        """Classifies encoded images.
+        """Classify encoded images.
 
         Args:
             images: At least one JPEG, PNG, WebP, BMP or GIF.
             spec: The model, and its version or label.
-            top_k: How many classes to return per image, at most as many as the model has; None for 5, or all of fewer.
-            within: Seconds that the client will wait; None for as long as the service would, which is the most.
+            top_k: Classes to return per image, 1 to the model's number of classes; None for 5, or all if fewer.
+            timeout_seconds: Seconds until the deadline; None, or a longer time than the service's, for the service's.
 
         Raises:
-            ServingError: Of the kind that says why there is no answer.
+            ServingError: The request failed; the subclass says why.
         """
-        return await self._in_time(lambda deadline: self._classify(images, spec, top_k, deadline), within)
+        return await self._with_deadline(
+            lambda deadline: self._classify(images, spec, top_k, deadline), timeout_seconds
+        )
 
     async def explain(
         self,
@@ -118,37 +132,42 @@ class ClassificationService:
         *,
         index: int | None = None,
         draw: bool = False,
-        within: float | None = None,
+        timeout_seconds: float | None = None,
     ) -> Explanation:
-        """Shows which places of an encoded image speak for a class.
+        """Compute which places of an encoded image are evidence for a class.
 
         Args:
             image: JPEG, PNG, WebP, BMP or GIF.
             spec: The model, and its version or label.
-            index: The class; None for the likeliest.
-            draw: Whether to make a picture of the map.
-            within: As for `classify`.
+            index: Class index from 0; None for the most probable class.
+            draw: Whether to draw the map over the image.
+            timeout_seconds: As for `classify`.
 
         Raises:
-            ServingError: Of the kind that says why there is no answer.
+            ServingError: The request failed; the subclass says why.
         """
-        return await self._in_time(lambda deadline: self._explain(image, spec, index, draw, deadline), within)
+        return await self._with_deadline(
+            lambda deadline: self._explain(image, spec, index, draw, deadline), timeout_seconds
+        )
 
-    async def _in_time(self, answer: Callable[[float], Awaitable[Answer]], within: float | None) -> Answer:
-        seconds = self._timeout if within is None else min(within, self._timeout)
+    async def _with_deadline(
+        self, answer: Callable[[float], Awaitable[Answer]], timeout_seconds: float | None
+    ) -> Answer:
+        seconds = self._timeout if timeout_seconds is None else min(timeout_seconds, self._timeout)
         deadline = asyncio.get_running_loop().time() + seconds
-        with self._admitted():
+        with self._admission():
             try:
                 async with asyncio.timeout_at(deadline):
                     try:
                         return await answer(deadline)
-                    except VersionGoneError:  # so another answers by now, whose input may be another as well
+                    except VersionUnloadedError:
+                        # start over with the version that replaced it, which may need another preprocessing
                         return await answer(deadline)
             except TimeoutError:
                 raise errors.DeadlineExceededError(f"there was no answer within {seconds:g} s") from None
 
     @contextmanager
-    def _admitted(self) -> Iterator[None]:
+    def _admission(self) -> Iterator[None]:
         if self._pending >= self._max_pending:
             raise errors.OverloadedError(f"{self._pending} requests are waiting or running; try again")
         self._pending += 1
@@ -165,7 +184,7 @@ class ClassificationService:
         top_k = min(DEFAULT_TOP_K, classes) if top_k is None else top_k
         if top_k > classes:
             raise errors.InvalidParameterError(f"top_k is from 1 to {classes}, the classes of {spec.name}; got {top_k}")
-        decoded = await self._decoded(images, model.card)
+        decoded = await self._decode(images, model.card)
         prediction = await model.predict(_batch(decoded.results), deadline)
         return Classification(
             card=model.card,
@@ -181,58 +200,59 @@ class ClassificationService:
         card, classes = model.card, len(model.card.labels)
         if not card.explains:
             raise errors.ExplanationUnsupportedError(
-                f"version {model.version} of {spec.name} has no class activation maps: it does not end in global "
-                "average pooling and a dense layer, or was exported before there were any"
+                f"version {model.version} of {spec.name} has no class activation maps: its network does not end in "
+                "global average pooling and a dense layer, or it was exported before exports included them"
             )
         if index is not None and not 0 <= index < classes:
             raise errors.InvalidParameterError(
                 f"class is from 0 to {classes - 1}, the classes of {spec.name}; got {index}"
             )
-        decoded = await self._decoded([image], card)
-        wanted = np.array([LIKELIEST if index is None else index], np.int64)
-        explanation = await model.explain(_batch(decoded.results), wanted, deadline)
-        ((grid,), (chosen,), (probabilities,)) = explanation.found
+        decoded = await self._decode([image], card)
+        requested = np.array([LIKELIEST if index is None else index], np.int64)
+        prediction = await model.explain(_batch(decoded.results), requested, deadline)
+        ((grid,), (chosen,), (probabilities,)) = prediction.activation_maps
         drawn = await self._decoders.map(functools.partial(_draw, decoded.results[0]), [grid]) if draw else None
         return Explanation(
             card=card,
             version=model.version,
             explained=class_score(probabilities, card.labels, int(chosen)),
             grid=grid,
-            picture=drawn.results[0] if drawn else None,
+            overlay=drawn.results[0] if drawn else None,
             timing=ExplanationTiming(
                 decoded.busy,
-                decoded.queue + explanation.queue + (drawn.queue if drawn else 0.0),
-                explanation.inference,
+                decoded.queue + prediction.queue + (drawn.queue if drawn else 0.0),
+                prediction.inference,
                 drawn.busy if drawn else 0.0,
             ),
         )
 
-    async def _decoded(self, images: Sequence[bytes], card: ArtifactCard) -> Timed[NDArray[np.uint8]]:
-        decode = functools.partial(_decode, preprocessing=card.preprocessing, max_pixels=self._max_pixels)
-        return await self._decoders.map(decode, list(enumerate(images)))
+    async def _decode(self, images: Sequence[bytes], card: ArtifactCard) -> Timed[NDArray[np.uint8]]:
+        decode = functools.partial(_decode_image, preprocessing=card.preprocessing, max_pixels=self._max_pixels)
+        return await self._decoders.map(decode, list(enumerate(images, start=1)))
 
     async def close(self) -> None:
-        """Ends the decoding in hand."""
+        """Wait for running decoding and stop the threads."""
         await asyncio.to_thread(self._decoders.close)
 
 
-def _decode(numbered: tuple[int, bytes], preprocessing: Preprocessing, max_pixels: int) -> NDArray[np.uint8]:
+def _decode_image(numbered: tuple[int, bytes], preprocessing: Preprocessing, max_pixels: int) -> NDArray[np.uint8]:
     number, encoded = numbered
     try:
         return load_image(encoded, preprocessing, max_pixels=max_pixels)
     except ImageTooLargeError as error:
-        raise errors.ImageTooLargeError(f"image {number + 1}: {error}") from error
+        raise errors.ImageTooLargeError(f"image {number}: {error}") from error
     except ImageError as error:
-        raise errors.InvalidImageError(f"image {number + 1}: {error}") from error
+        raise errors.InvalidImageError(f"image {number}: {error}") from error
 
 
 def _batch(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """The images as one array; a single one is not copied."""
+    """Stack the images into one array; a single image is not copied."""
     return images[0][np.newaxis] if len(images) == 1 else np.stack(images)
 
 
 def _draw(pixels: NDArray[np.uint8], grid: NDArray[np.float32]) -> bytes:
     height, width, _ = pixels.shape
-    drawn = io.BytesIO()
-    overlay(np.broadcast_to(pixels, (height, width, 3)), grid).save(drawn, "PNG")  # of greyscale, three channels
-    return drawn.getvalue()
+    rgb = np.broadcast_to(pixels, (height, width, 3))  # greyscale images have one channel
+    png = io.BytesIO()
+    overlay(rgb, grid).save(png, "PNG")
+    return png.getvalue()

@@ -15,7 +15,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Timed(Generic[Result]):
-    """Results in the order of their items, and where the time went, in seconds."""
+    """Results of a `WorkerPool.map`.
+
+    Attributes:
+        results: Results in the order of the items.
+        queue: Seconds until the first item began.
+        busy: Seconds from then until the last item finished.
+    """
 
     results: list[Result]
     queue: float
@@ -23,13 +29,13 @@ class Timed(Generic[Result]):
 
 
 class WorkerPool:
-    """A fixed number of threads. Work that is cancelled before it began is dropped, not run."""
+    """A fixed number of threads. Work that is cancelled before it begins never runs."""
 
     def __init__(self, workers: int, name: str) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
 
     async def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Timed[Result]:
-        """Applies `function` to each item on the pool's threads; the first exception is raised, the rest is dropped."""
+        """Apply `function` to each item on the pool's threads; after an exception, cancel items that have not begun."""
 
         def timed(item: Item) -> tuple[float, Result, float]:
             started = time.perf_counter()
@@ -38,7 +44,8 @@ class WorkerPool:
         submitted = time.perf_counter()
         futures = [self._executor.submit(timed, item) for item in items]
         try:
-            done = [await asyncio.wrap_future(future) for future in futures]  # for one item, gather() would take longer
+            # faster than gather() for a single item, which is the usual case
+            done = [await asyncio.wrap_future(future) for future in futures]
         finally:
             for future in futures:
                 future.cancel()
@@ -50,5 +57,5 @@ class WorkerPool:
         )
 
     def close(self) -> None:
-        """Lets running work end and drops the rest."""
+        """Wait for running work and cancel the rest."""
         self._executor.shutdown(wait=True, cancel_futures=True)

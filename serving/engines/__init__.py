@@ -1,4 +1,4 @@
-"""Implementations of the engine interface: `embedded` computes in this process, `tf_serving` asks TensorFlow Serving.
+"""Implementations of the engine interface: `embedded` computes in this process, `tf_serving` calls TensorFlow Serving.
 
-One contract suite in the tests runs over both.
+`repository_engine` holds their common part; one contract suite in the tests runs over both.
 """

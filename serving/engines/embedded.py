@@ -1,7 +1,7 @@
 """The engine that runs models inside the gateway's process, from the repository's files.
 
-A model is loaded on first use. When a newer version appears, it is loaded beside the one that answers, and takes over
-once it is ready; if it cannot be loaded, the older one goes on answering and the newer one's status says why.
+A model is loaded on first use. A newer version is loaded beside the current version and replaces it once it is ready;
+if it cannot be loaded, the current version continues to answer, and the newer version's status contains the reason.
 All state belongs to the event loop; only loading and inference run on threads.
 """
 
@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,21 +24,30 @@ from keras_archs.repository import artifact
 from keras_archs.repository.artifact import ArtifactCard
 from keras_archs.repository.checksums import verify
 from keras_archs.runtimes.runtime import ActivationMaps, Explain, Runtime, Session
-from serving.core.engine import BackendStatus, Explanation, Prediction, State, VersionStatus
+from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus
 from serving.core.errors import ModelUnavailableError
 from serving.core.repository import ModelEntry, ModelSpec
-from serving.core.repository_watch import RepositoryWatch
 from serving.core.workers import WorkerPool
+from serving.engines.repository_engine import RepositoryEngine, VersionKey
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-RETRY_SECONDS = 60.0  # a version that failed to load is tried again after this; TensorFlow Serving's interval
+RETRY_SECONDS = 60.0  # until a version that failed to load is tried again; TensorFlow Serving waits as long
 
 
 @dataclass
 class EmbeddedModel:
-    """A loaded version; `explainer` is there once it has been asked to explain something."""
+    """A loaded version.
+
+    Attributes:
+        version: Version number.
+        card: Model card.
+        session: Compiled `serving_default` signature.
+        engine: Engine whose threads run the session.
+        size: Estimated memory in bytes.
+        explainer: Loading or loaded `explain` signature; None until the first explanation.
+    """
 
     version: int
     card: ArtifactCard
@@ -48,20 +57,20 @@ class EmbeddedModel:
     explainer: asyncio.Task[Explain] | None = None
 
     async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
-        """Class probabilities of uint8 images [N, H, W, C]; who asks ends it at its deadline by cancelling."""
+        """Compute class probabilities of uint8 images [N, H, W, C]; the caller cancels at the deadline."""
         step = self.session.max_batch
         batches = [images[start : start + step] for start in range(0, len(images), step)]
         timed = await self.engine.workers.map(self.session.infer, batches)
         return Prediction(np.concatenate(timed.results), timed.queue, timed.busy)
 
-    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> Explanation:
-        """Class activation maps of uint8 images [N, H, W, C]; cancelled as `predict` is."""
+    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> MapPrediction:
+        """Compute class activation maps of uint8 images [N, H, W, C]; the caller cancels at the deadline."""
         explain = await self.engine.explainer(self)
         step = self.session.max_batch
-        parts = [slice(start, start + step) for start in range(0, len(images), step)]
-        timed = await self.engine.workers.map(lambda part: explain(images[part], classes[part]), parts)
-        found = ActivationMaps(*map(np.concatenate, zip(*timed.results, strict=True)))
-        return Explanation(found, timed.queue, timed.busy)
+        batches = [slice(start, start + step) for start in range(0, len(images), step)]
+        timed = await self.engine.workers.map(lambda batch: explain(images[batch], classes[batch]), batches)
+        activation_maps = ActivationMaps(*map(np.concatenate, zip(*timed.results, strict=True)))
+        return MapPrediction(activation_maps, timed.queue, timed.busy)
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,8 @@ class _Failure:
     retry_at: float = field(default_factory=lambda: time.monotonic() + RETRY_SECONDS)
 
 
-_Key = tuple[str, int]
-
-
-class EmbeddedEngine:
-    """Serves a repository from this process."""
+class EmbeddedEngine(RepositoryEngine):
+    """Runs the models of a repository in this process."""
 
     def __init__(
         self,
@@ -85,34 +91,34 @@ class EmbeddedEngine:
         poll_seconds: float = 1.0,
         memory_limit: int | None = None,
     ) -> None:
-        """Prepares an engine; `start` makes it serve.
+        """Prepare an engine, which `start` starts.
 
         Args:
             repository: Folder of the model repository.
-            runtime: What compiles and runs the models.
-            workers: Threads that infer.
-            poll_seconds: How often the repository is looked at.
-            memory_limit: Bytes that the loaded models may take together, estimated from their files; the least
-                recently used are unloaded to make room. None for no bound.
+            runtime: Library that compiles and runs the models.
+            workers: Inference threads.
+            poll_seconds: Interval between two reads of the repository.
+            memory_limit: Total bytes of the loaded models, estimated from their files; the least recently used models
+                are unloaded to stay below it. None for no limit.
         """
-        self._repository = repository
-        self._watch = RepositoryWatch(repository, poll_seconds=poll_seconds)
+        super().__init__(repository, poll_seconds=poll_seconds)
         self._runtime = runtime
         self._memory_limit = memory_limit
         self.workers = WorkerPool(workers, "infer")
-        self._one_load = asyncio.Lock()  # loading takes much memory, and making room is for one
-        self._loaded: OrderedDict[_Key, EmbeddedModel] = OrderedDict()  # least recently used first
-        self._loading: dict[_Key, asyncio.Task[EmbeddedModel]] = {}
-        self._failed: dict[_Key, _Failure] = {}
-        self._current: dict[str, int] = {}  # the version that answers when none is asked for
-        self._background: set[asyncio.Task[Any]] = set()  # the loop itself holds tasks only weakly
+        # one load at a time, because loading needs much memory and `_make_room` makes room for one model
+        self._load_lock = asyncio.Lock()
+        self._loaded: OrderedDict[VersionKey, EmbeddedModel] = OrderedDict()  # least recently used first
+        self._loading: dict[VersionKey, asyncio.Task[EmbeddedModel]] = {}
+        self._failed: dict[VersionKey, _Failure] = {}
+        self._current: dict[str, int] = {}  # the version that answers if a request selects the newest
+        self._background: set[asyncio.Task[Any]] = set()  # the event loop holds only weak references to tasks
 
     async def start(self) -> None:
-        """Reads the repository and begins to watch it."""
-        await self._watch.start(self._follow)
+        """Read the repository and start to watch it."""
+        await self._watch.start(self._follow_repository)
 
     async def close(self) -> None:
-        """Stops watching, ends the work in hand and unloads everything."""
+        """Stop watching, wait for running inference and unload all models."""
         await self._watch.close()
         for task in [*self._background, *self._loading.values()]:
             task.cancel()
@@ -121,100 +127,74 @@ class EmbeddedEngine:
         await asyncio.to_thread(self.workers.close)
         self._loaded.clear()
 
-    def problem(self) -> str | None:
-        """Why the repository cannot be served at present; None if it can."""
-        return self._watch.problem
-
-    def names(self) -> Collection[str]:
-        """The repository's models."""
-        return self._watch.entries.keys()
-
-    def models(self) -> Mapping[str, tuple[VersionStatus, ...]]:
-        """The same with the status of each version."""
-        return {
-            name: tuple(self._status(entry, version) for version in entry.versions)
-            for name, entry in self._watch.entries.items()
-        }
+    def not_ready_reason(self) -> str | None:
+        """Return why the repository cannot be served at present; None if it can."""
+        return self._watch.error
 
     def backends(self) -> Sequence[BackendStatus]:
-        """None: it computes in this process."""
+        """Return no servers: this engine computes in its own process."""
         return ()
 
-    def check(self, spec: ModelSpec) -> None:
-        """Raises what `acquire` would raise if nothing is there that `spec` means; loads nothing."""
-        self._watch.entry(spec.name).candidates(spec)
-
-    async def card(self, spec: ModelSpec) -> tuple[int, ArtifactCard]:
-        """The version that answers `spec` and its card, without loading the model."""
-        version = self._answering(self._watch.entry(spec.name), spec)
-        if loaded := self._loaded.get((spec.name, version)):
-            return version, loaded.card
-        try:
-            return version, await asyncio.to_thread(artifact.read_card, self._version_dir(spec.name, version))
-        except artifact.ArtifactError as error:
-            raise ModelUnavailableError(str(error)) from error
-
     async def acquire(self, spec: ModelSpec) -> EmbeddedModel:
-        """The version that answers `spec`, loaded; however many ask at once, it is loaded once."""
+        """Return the version that answers `spec`, loaded; simultaneous requests share one load."""
         entry = self._watch.entry(spec.name)
         while True:
-            version = self._answering(entry, spec)
+            version = self._select(entry, spec)
             try:
                 model = await self._get((entry.name, version))
             except ModelUnavailableError:
-                if self._answering(entry, spec) == version:
-                    raise  # there is no other version to fall back on
+                if self._select(entry, spec) == version:
+                    raise  # no other version can answer
                 continue
-            if spec.is_newest:
+            if spec.selects_newest:
                 self._promote(entry.name, model.version)
             return model
 
     async def explainer(self, model: EmbeddedModel) -> Explain:
-        """What explains with `model`, loaded on first use; however many ask at once, it is loaded once."""
+        """Return the `explain` function of a model, loaded on first use; simultaneous requests share one load."""
         if model.explainer is None:
             loading = self._load_explainer(model)
             model.explainer = self._in_background(loading, name=f"explain {model.card.name}/{model.version}")
-            model.explainer.add_done_callback(lambda done: done.cancelled() or done.exception())  # as in _load_task
+            model.explainer.add_done_callback(_retrieve_exception)
         return await asyncio.shield(model.explainer)
 
-    def _answering(self, entry: ModelEntry, spec: ModelSpec) -> int:
-        """What answers `spec` now: the current version while it is loaded, else the best that has not failed."""
+    def _select(self, entry: ModelEntry, spec: ModelSpec) -> int:
+        """Return the current version while it is loaded, else the first candidate that has not failed."""
         current = self._current.get(entry.name)
-        if spec.is_newest and (entry.name, current) in self._loaded and current in entry.versions:
+        if spec.selects_newest and (entry.name, current) in self._loaded and current in entry.versions:
             return current
-        return self._best(entry, spec)
+        return self._first_sound(entry, spec)
 
-    def _best(self, entry: ModelEntry, spec: ModelSpec) -> int:
+    def _first_sound(self, entry: ModelEntry, spec: ModelSpec) -> int:
         candidates = entry.candidates(spec)
         return next((version for version in candidates if not self._has_failed((entry.name, version))), candidates[0])
 
-    async def _get(self, key: _Key) -> EmbeddedModel:
+    async def _get(self, key: VersionKey) -> EmbeddedModel:
         if model := self._loaded.get(key):
             self._loaded.move_to_end(key)
             return model
         if self._has_failed(key):
             raise ModelUnavailableError(f"version {key[1]} of {key[0]} cannot be loaded: {self._failed[key].reason}")
-        return await asyncio.shield(self._load_task(key))  # whoever gives up waiting does not end it for the others
+        return await asyncio.shield(self._load_task(key))  # a cancelled request must not cancel the load for the others
 
-    def _load_task(self, key: _Key) -> asyncio.Task[EmbeddedModel]:
+    def _load_task(self, key: VersionKey) -> asyncio.Task[EmbeddedModel]:
         if key not in self._loading:
             task = self._loading[key] = asyncio.create_task(self._load(key), name=f"load {key[0]}/{key[1]}")
-            # a failure is recorded and logged where it happens; that nobody waits any more is no second failure
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            task.add_done_callback(_retrieve_exception)
         return self._loading[key]
 
-    async def _load(self, key: _Key) -> EmbeddedModel:
+    async def _load(self, key: VersionKey) -> EmbeddedModel:
         name, version = key
-        version_dir = self._version_dir(name, version)
+        version_dir = self._version_dir(key)
         started = time.monotonic()
         try:
-            async with self._one_load:
+            async with self._load_lock:
                 size = await asyncio.to_thread(_size_on_disk, version_dir)
                 self._make_room(size)
                 card, session = await asyncio.to_thread(self._read, version_dir)
                 model = self._loaded[key] = EmbeddedModel(version, card, session, self, size)
-        except Exception as error:  # a broken version may raise anything, and must not stop the others
-            # a runtime's own words may hold paths, so they go to the log only
+        except Exception as error:  # a damaged version may raise anything
+            # a runtime's message may contain paths, so it goes to the log only
             reason = str(error) if isinstance(error, artifact.ArtifactError) else "the engine cannot read its graph"
             self._failed[key] = _Failure(reason)
             log.error("cannot load version %d of %s: %s", version, name, error)
@@ -233,36 +213,36 @@ class EmbeddedEngine:
     async def _load_explainer(self, model: EmbeddedModel) -> Explain:
         started = time.monotonic()
         try:
-            async with self._one_load:
+            async with self._load_lock:
                 self._make_room(model.size)
                 explain = await asyncio.to_thread(model.session.explainer)
-        except Exception as error:  # as in _load
-            model.explainer = None  # whoever asks next tries again
+        except Exception as error:  # a damaged version may raise anything
+            model.explainer = None  # the next request tries again
             log.error("cannot explain with version %d of %s: %s", model.version, model.card.name, error)
             raise ModelUnavailableError(f"version {model.version} of {model.card.name} cannot explain now") from error
-        model.size *= 2  # it holds the weights once more
+        model.size *= 2  # the compiled `explain` signature holds its own copy of the weights
         seconds = time.monotonic() - started
-        log.info("loaded what explains version %d of %s in %.2f s", model.version, model.card.name, seconds)
+        log.info("loaded the explain signature of version %d of %s in %.2f s", model.version, model.card.name, seconds)
         return explain
 
     def _make_room(self, size: int) -> None:
-        """Unloads the least recently used models until `size` more bytes fit. Requests in flight keep theirs."""
+        """Unload the least recently used models until `size` more bytes fit; requests in flight keep their models."""
         if self._memory_limit is None:
             return
         while self._loaded and size + sum(model.size for model in self._loaded.values()) > self._memory_limit:
             (name, version), _ = self._loaded.popitem(last=False)
             log.info("unloaded version %d of %s to make room", version, name)
 
-    async def _follow(self) -> None:
-        """Does with the loaded models what the repository asks for by now."""
-        self._forget_removed()
+    async def _follow_repository(self) -> None:
+        """Unload versions that are no longer served, and load newer versions of loaded models."""
+        self._drop_removed()
         for name, current in list(self._current.items()):
             entry = self._watch.entries[name]
-            newest = self._best(entry, ModelSpec(name))
+            newest = self._first_sound(entry, ModelSpec(name))
             if newest != current and (name, newest) not in self._loading:
                 self._in_background(self._replace(name, newest), name=f"replace {name}/{current}")
 
-    def _forget_removed(self) -> None:
+    def _drop_removed(self) -> None:
         for key in [*self._loaded, *self._failed]:
             if key[0] not in self._watch.entries or key[1] not in self._watch.entries[key[0]].versions:
                 self._loaded.pop(key, None)
@@ -277,12 +257,12 @@ class EmbeddedEngine:
         return task
 
     async def _replace(self, name: str, version: int) -> None:
-        with contextlib.suppress(ModelUnavailableError):  # _load has recorded and logged it
+        with contextlib.suppress(ModelUnavailableError):  # recorded and logged by _load
             await self._get((name, version))
             self._promote(name, version)
 
     def _promote(self, name: str, version: int) -> None:
-        """Makes a version the one that answers by default, unless a newer one has become that meanwhile."""
+        """Make a version the current version, unless a newer version has become current meanwhile."""
         entry, current = self._watch.entries.get(name), self._current.get(name)
         if entry is None or current == version:
             return
@@ -304,12 +284,19 @@ class EmbeddedEngine:
             return VersionStatus(version, State.FAILED, labels, failure.reason)
         return VersionStatus(version, State.IDLE, labels)
 
-    def _has_failed(self, key: _Key) -> bool:
+    def _has_failed(self, key: VersionKey) -> bool:
         failure = self._failed.get(key)
         return failure is not None and time.monotonic() < failure.retry_at
 
-    def _version_dir(self, name: str, version: int) -> Path:
-        return self._repository / name / str(version)
+    def _loaded_card(self, key: VersionKey) -> ArtifactCard | None:
+        model = self._loaded.get(key)
+        return model.card if model else None
+
+
+def _retrieve_exception(task: asyncio.Task[Any]) -> None:
+    """Mark a failure as seen: it is already logged, and asyncio would log it again if no request waits for the task."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _size_on_disk(version_dir: Path) -> int:

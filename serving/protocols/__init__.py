@@ -1,4 +1,4 @@
-"""What clients speak: thin adapters from HTTP to the core, with body limits, problem documents and metrics.
+"""The protocols of clients: thin adapters from HTTP to the core, with body limits, problem documents and metrics.
 
-Each protocol is a module or package of its own; `rest` is the gateway's own API.
+Each protocol is one module or package; `rest` is the gateway's own API.
 """

@@ -1,4 +1,4 @@
-"""Bounds on request bodies, enforced while they arrive: on bytes, whatever length the client declares, and on time."""
+"""Limits on request bodies, enforced while the body arrives: on bytes, whatever length is declared, and on time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from serving.core.errors import BodyTooLargeError, UploadTimeoutError
 
 
 class BodyLimit:
-    """Raises out of `receive` as soon as a body is known to exceed its bounds; nothing more of it is then read."""
+    """Raises from `receive` as soon as a body exceeds a limit; the rest of the body is not read."""
 
     def __init__(self, app: ASGIApp, *, max_bytes: int, timeout: float) -> None:
-        """Wraps `app`.
+        """Wrap `app`.
 
         Args:
-            app: An application that turns the errors into responses.
-            max_bytes: Largest body.
-            timeout: Seconds from the request's head until the whole body must have arrived.
+            app: Application that converts the errors to responses.
+            max_bytes: Size of the largest body.
+            timeout: Seconds from the request's headers to the last byte of the body.
         """
         self._app = app
         self._max_bytes = max_bytes
         self._timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves one connection event."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -35,12 +35,13 @@ class BodyLimit:
         complete = False
         deadline = asyncio.get_running_loop().time() + self._timeout
 
-        async def bounded() -> Message:
+        async def limited_receive() -> Message:
             nonlocal received, complete
             if complete:
-                return await receive()  # what comes now is the client's leaving, which may take as long as it likes
+                # the body is complete: from here `receive()` only reports a disconnect, so no deadline applies
+                return await receive()
             if declared.isdecimal() and int(declared) > self._max_bytes:
-                raise BodyTooLargeError(self._too_large(f"{declared} bytes were announced"))
+                raise BodyTooLargeError(self._too_large(f"the Content-Length is {declared}"))
             try:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
@@ -50,10 +51,10 @@ class BodyLimit:
                 received += len(message.get("body", b""))
                 complete = not message.get("more_body", False)
                 if received > self._max_bytes:
-                    raise BodyTooLargeError(self._too_large(f"more than {self._max_bytes} were sent"))
+                    raise BodyTooLargeError(self._too_large(f"more than {self._max_bytes} arrived"))
             return message
 
-        await self._app(scope, bounded, send)
+        await self._app(scope, limited_receive, send)
 
-    def _too_large(self, found: str) -> str:
-        return f"a request's body may have {self._max_bytes} bytes; {found}"
+    def _too_large(self, reason: str) -> str:
+        return f"a request body may have {self._max_bytes} bytes; {reason}"

@@ -1,4 +1,4 @@
-"""Errors as problem+json (RFC 9457): every answer that is not a success has this form and carries a request id."""
+"""Errors as problem documents (RFC 9457, `application/problem+json`), each with the request id."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MEDIA_TYPE = "application/problem+json"
 def problem_response(
     request: Request, *, status: int, slug: str, title: str, detail: str, retry_after: int | None = None
 ) -> JSONResponse:
-    """One problem as a response."""
+    """Build the response for one problem."""
     problem = Problem(
         type=f"urn:keras-archs:problem:{slug}",
         title=title,
@@ -44,12 +44,12 @@ def problem_response(
     )
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
     if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
-        headers["Connection"] = "close"  # the rest of the body is not worth reading
+        headers["Connection"] = "close"  # instead of reading the rest of the body
     return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
 
 
-def documented(*kinds: type[ServingError]) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may answer with these kinds of error, for the OpenAPI document."""
+def error_responses(*kinds: type[ServingError]) -> dict[int | str, dict[str, Any]]:
+    """Return FastAPI's `responses` for a route with these kinds of error, for the OpenAPI document."""
     by_status: dict[int | str, list[str]] = {}
     for kind in kinds:
         by_status.setdefault(kind.status, []).append(kind.title)
@@ -63,10 +63,10 @@ def documented(*kinds: type[ServingError]) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
-    """Makes `app` answer every error as a problem."""
+    """Register handlers on `app` that answer every error with a problem document."""
 
     @app.exception_handler(ServingError)
-    async def known(request: Request, error: ServingError) -> JSONResponse:
+    async def serving_error(request: Request, error: ServingError) -> JSONResponse:
         return problem_response(
             request,
             status=error.status,
@@ -77,11 +77,11 @@ def install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return await known(request, InvalidParameterError("; ".join(map(_sentence, error.errors()))))
+    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+        return await serving_error(request, InvalidParameterError("; ".join(map(_describe, error.errors()))))
 
     @app.exception_handler(HTTPException)
-    async def from_framework(request: Request, error: HTTPException) -> JSONResponse:
+    async def http_exception(request: Request, error: HTTPException) -> JSONResponse:
         status = HTTPStatus(error.status_code)
         response = problem_response(
             request,
@@ -94,18 +94,21 @@ def install(app: FastAPI) -> None:
         return response
 
     @app.exception_handler(ClientDisconnect)
-    async def gone(request: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)  # nobody reads it; it is what the metrics count
+    async def client_disconnected(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)  # no client receives it, but the metrics count the status
 
     @app.exception_handler(Exception)
-    async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        # Starlette answers outside of all middleware here, and passes the error on to the server, which logs it
-        response = await known(request, ServingError("the request could not be answered; the server's log says why"))
+    async def unexpected_error(request: Request, error: Exception) -> JSONResponse:
+        # called outside all middleware, so the request id is set here; uvicorn logs the error
+        response = await serving_error(
+            request, ServingError("the request could not be answered; the server's log has the details")
+        )
         response.headers["X-Request-ID"] = correlation_id.get() or ""
         return response
 
 
-def _sentence(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"][1:])
-    given = repr(error["input"])
-    return f"{place}: {error['msg']}; got {given if len(given) <= 60 else given[:57] + '...'}"
+def _describe(error: Any) -> str:
+    """Return "field: message; got value" for one of Pydantic's errors."""
+    field = ".".join(str(part) for part in error["loc"][1:])
+    received = repr(error["input"])
+    return f"{field}: {error['msg']}; got {received if len(received) <= 60 else received[:57] + '...'}"

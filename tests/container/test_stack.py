@@ -1,4 +1,4 @@
-"""`docker compose up`: what an operator gets, and what happens at night."""
+"""`docker compose up`: answers, confinement, updates and recovery."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.compose_stack import MODEL, Stack, podman, running
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
 # espresso; tabby, tiger cat or Egyptian cat; tripod
-LIKELIEST = {"coffee": {967}, "chelsea": {281, 282, 285}, "camera": {872}}
+EXPECTED = {"coffee": {967}, "chelsea": {281, 282, 285}, "camera": {872}}
 
 
 @pytest.fixture(scope="module")
@@ -23,26 +23,26 @@ def stack() -> Iterator[Stack]:
 
 
 def scores(response: httpx.Response) -> dict[int, float]:
-    """The score of each class in the answer for one image."""
+    """Return the score of each class in the answer for one image."""
     assert response.is_success, response.text
     (image,) = response.json()["images"]
-    return {one["index"]: one["score"] for one in image}
+    return {score["index"]: score["score"] for score in image}
 
 
-def test_the_photographs_are_classified(stack: Stack, photographs: dict[str, bytes]) -> None:
-    for name, classes in LIKELIEST.items():
+def test_photographs_are_classified_correctly(stack: Stack, photographs: dict[str, bytes]) -> None:
+    for name, classes in EXPECTED.items():
         response = stack.post(photographs[name])
         assert next(iter(scores(response))) in classes
         assert (response.json()["version"], response.json()["trained"]) == (1, True)
 
 
-def test_the_gateways_image_is_small_and_has_no_tensorflow(stack: Stack) -> None:
+def test_the_gateway_image_is_small_and_has_no_tensorflow(stack: Stack) -> None:
     assert int(podman("image", "inspect", "--format", "{{.Size}}", "keras-archs-gateway")) < 500e6
     libraries = stack.run("gateway", "sh", "-c", "find /opt /usr -name 'lib*.so*' -size +20M")
     assert not [path for path in libraries.split() if "tensorflow" in path or "openvino" in path]
 
 
-def test_the_gateway_is_not_root_and_cannot_write(stack: Stack) -> None:
+def test_the_gateway_runs_as_non_root_and_cannot_write(stack: Stack) -> None:
     assert stack.run("gateway", "id", "-u") == "10001"
     status = dict(line.split(":\t") for line in stack.run("gateway", "cat", "/proc/1/status").splitlines())
     assert (int(status["CapBnd"], 16), status["NoNewPrivs"]) == (0, "1")
@@ -50,36 +50,34 @@ def test_the_gateway_is_not_root_and_cannot_write(stack: Stack) -> None:
         assert stack.run("gateway", "sh", "-c", f"touch {place}/new 2>&1 || true").endswith("Read-only file system")
 
 
-def test_the_images_own_health_check_sees_the_gateway(stack: Stack) -> None:
+def test_the_health_checks_succeed(stack: Stack) -> None:
     podman("healthcheck", "run", stack.container("gateway"))
     podman("healthcheck", "run", stack.container("tf-serving"))
 
 
-def test_tensorflow_serving_is_reached_by_the_gateway_only(stack: Stack) -> None:
+def test_only_the_gateway_can_reach_tensorflow_serving(stack: Stack) -> None:
     assert podman("port", stack.container("tf-serving")) == ""
     assert stack.run("tf-serving", "id", "-u") == "10001"
     routes = stack.run("tf-serving", "cat", "/proc/net/route").splitlines()
-    assert "00000000" not in [route.split("\t")[1] for route in routes], "it has a way to the outside"
+    assert "00000000" not in [route.split("\t")[1] for route in routes], "the container has a default route"
 
 
-def test_a_second_version_takes_over_and_a_label_moves_without_a_failure(
-    stack: Stack, photographs: dict[str, bytes]
-) -> None:
+def test_a_new_version_and_a_moved_label_fail_no_requests(stack: Stack, photographs: dict[str, bytes]) -> None:
     exporter = ("run", "--rm", "exporter", "keras-archs")
     with stack.under_load(photographs["coffee"]) as responses:
         stack.compose(*exporter, "export", MODEL, "--weights", "imagenet")
-        stack.until(lambda: stack.answering(photographs["coffee"]) == 2)
+        stack.until(lambda: stack.answering_version(photographs["coffee"]) == 2)
         for version in (1, 2, 1):
             stack.compose(*exporter, "repo", "label", MODEL, f"stable={version}")
-            stack.until(lambda: stack.answering(photographs["coffee"], "/labels/stable") == version)  # noqa: B023
+            stack.until(lambda: stack.answering_version(photographs["coffee"], "/labels/stable") == version)  # noqa: B023
     assert {response.status_code for response in responses} == {200}
     assert {response.json()["version"] for response in responses} == {1, 2}
 
 
-def test_a_backend_killed_under_load_comes_back_by_itself(stack: Stack, photographs: dict[str, bytes]) -> None:
+def test_a_killed_server_is_restarted_and_answers_again(stack: Stack, photographs: dict[str, bytes]) -> None:
     started = stack.inspect("tf-serving", "{{.State.StartedAt}}")
     with stack.under_load(photographs["coffee"]) as responses:
-        stack.run("tf-serving", "bash", "-c", "kill -KILL -1", check=False)  # all that it may: not process 1
+        stack.run("tf-serving", "bash", "-c", "kill -KILL -1", check=False)  # every process but process 1
         stack.until(lambda: responses[-1].status_code == 503)
         stack.until(lambda: responses[-1].is_success)
     assert stack.inspect("tf-serving", "{{.State.StartedAt}}") != started
@@ -93,7 +91,7 @@ def test_the_embedded_profile_gives_the_same_answers(stack: Stack, photographs: 
     with running("keras-archs-test-embedded", "embedded") as embedded:
         for image in photographs.values():
             assert scores(embedded.post(image)) == pytest.approx(scores(stack.post(image)), abs=1e-3)
-            maps = [np.array(one.explain(image).json()["grid"]) for one in (embedded, stack)]
+            maps = [np.array(running_stack.explain(image).json()["grid"]) for running_stack in (embedded, stack)]
             np.testing.assert_allclose(maps[0], maps[1], atol=1e-3 * float(np.ptp(maps[0])))
         assert embedded.run("embedded", "id", "-u") == "10001"
         assert podman("ps", "--filter", f"name={embedded.container('tf-serving')}", "--quiet") == ""

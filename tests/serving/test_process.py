@@ -1,4 +1,4 @@
-"""The gateway as a process: what it imports and holds, how it starts and how it ends."""
+"""The gateway as a process: libraries, memory, start, shutdown and limits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def mapped_libraries(gateway: Gateway) -> str:
     return Path(f"/proc/{gateway.process.pid}/maps").read_text()
 
 
-def test_tensorflow_is_never_imported_and_memory_stays_small(gateway: Gateway, photographs: dict[str, bytes]) -> None:
+def test_the_gateway_never_imports_tensorflow_and_needs_little_memory(
+    gateway: Gateway, photographs: dict[str, bytes]
+) -> None:
     for _ in range(5):
         for image in photographs.values():
             assert gateway.client.post(f"/classify/{MODEL}", content=image, headers=JPEG).is_success
@@ -34,18 +36,18 @@ def test_tensorflow_is_never_imported_and_memory_stays_small(gateway: Gateway, p
     assert gateway.resident_mb() < 300
 
 
-def test_the_converted_form_is_kept_beside_the_repository_and_used_again(
+def test_converted_models_are_cached_in_the_repository(
     lite0_repository: Path, gateway: Gateway, tmp_path: Path
 ) -> None:
     cache = lite0_repository / ".cache"
-    kept = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
-    assert {Path(name).suffix for name in kept} == {".xml", ".bin"}
+    cached = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
+    assert {Path(name).suffix for name in cached} == {".xml", ".bin"}
     with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL):
         pass
-    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == kept
+    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == cached
 
 
-def test_a_damaged_conversion_is_made_anew(
+def test_a_damaged_cache_entry_is_converted_again(
     lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, bytes]
 ) -> None:
     cache = tmp_path / "cache"
@@ -58,16 +60,16 @@ def test_a_damaged_conversion_is_made_anew(
         converted.write_text(converted.read_text()[:1000])
 
 
-def test_a_cache_that_cannot_be_written_is_no_obstacle(
+def test_an_unwritable_cache_does_not_prevent_serving(
     lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("KERAS_ARCHS_CACHE_DIR", str(tmp_path / "file" / "cache"))
     with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
-        assert "is not kept" in gateway.logged()
+        assert "cannot be cached" in gateway.logged()
 
 
-def test_an_empty_repository_is_alive_but_not_ready(
+def test_with_an_empty_repository_the_gateway_is_alive_but_not_ready(
     tmp_path: Path, constant_classifier: Callable[[Path, int], Path]
 ) -> None:
     with running_gateway(tmp_path, tmp_path / "log", ready=False) as gateway:
@@ -83,7 +85,7 @@ def test_an_empty_repository_is_alive_but_not_ready(
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_requests_in_flight_are_finished_and_the_process_ends_quietly(
+def test_shutdown_finishes_requests_in_flight_without_a_traceback(
     lite0_repository: Path, tmp_path: Path, photographs: dict[str, bytes], stop: signal.Signals
 ) -> None:
     with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
@@ -91,7 +93,7 @@ def test_requests_in_flight_are_finished_and_the_process_ends_quietly(
         head = f"POST /classify/{MODEL} HTTP/1.1\r\nHost: gateway\r\nContent-Length: {len(body)}\r\n\r\n"
         with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
             connection.sendall(head.encode() + body[:100])
-            gateway.client.get("/healthz")  # by now the other request has begun
+            gateway.client.get("/healthz")  # answered after the other request has begun
             gateway.process.send_signal(stop)
             connection.sendall(body[100:])
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
@@ -99,7 +101,7 @@ def test_requests_in_flight_are_finished_and_the_process_ends_quietly(
         assert "Traceback" not in gateway.logged()
 
 
-def refused(*arguments: str, env: dict[str, str] | None = None) -> str:
+def serve_error(*arguments: str, env: dict[str, str] | None = None) -> str:
     done = subprocess.run(
         [COMMAND, "serve", *arguments], check=False, capture_output=True, text=True, timeout=60, env=env
     )
@@ -109,25 +111,25 @@ def refused(*arguments: str, env: dict[str, str] | None = None) -> str:
     return line
 
 
-def test_a_port_in_use_is_said_in_one_line(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        line = refused("--repository", str(tmp_path), "--port", str(port))
+def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        line = serve_error("--repository", str(tmp_path), "--port", str(port))
     assert line == f"error: cannot listen on 127.0.0.1:{port}: Address already in use"
 
 
-def test_a_setting_out_of_range_is_said_in_one_line(tmp_path: Path) -> None:
-    line = refused("--repository", str(tmp_path), env={"KERAS_ARCHS_MAX_PENDING": "0"})
+def test_a_setting_out_of_range_is_reported_in_one_line(tmp_path: Path) -> None:
+    line = serve_error("--repository", str(tmp_path), env={"KERAS_ARCHS_MAX_PENDING": "0"})
     assert line.startswith("error: setting max_pending (KERAS_ARCHS_MAX_PENDING):")
     assert "'0'" in line
 
 
-def test_a_misspelt_variable_is_said_in_one_line(tmp_path: Path) -> None:
-    line = refused("--repository", str(tmp_path), env={"KERAS_ARCHS_MAX_PENDIN": "5"})
+def test_a_misspelt_variable_is_reported_in_one_line(tmp_path: Path) -> None:
+    line = serve_error("--repository", str(tmp_path), env={"KERAS_ARCHS_MAX_PENDIN": "5"})
     assert line == "error: no setting is called KERAS_ARCHS_MAX_PENDIN; did you mean KERAS_ARCHS_MAX_PENDING?"
 
 
-def test_overload_is_answered_503_and_passes(
+def test_overload_is_503_and_ends(
     lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, bytes]
 ) -> None:
     monkeypatch.setenv("KERAS_ARCHS_MAX_PENDING", "1")
@@ -153,7 +155,7 @@ def test_overload_is_answered_503_and_passes(
         assert response.headers["Retry-After"] == "1"
 
 
-def test_a_deadline_that_passes_is_answered_504(
+def test_a_missed_deadline_is_504(
     lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photographs: dict[str, bytes]
 ) -> None:
     monkeypatch.setenv("KERAS_ARCHS_REQUEST_TIMEOUT", "0.001")
@@ -163,7 +165,7 @@ def test_a_deadline_that_passes_is_answered_504(
         assert response.json()["detail"] == "there was no answer within 0.001 s"
 
 
-def test_a_body_that_does_not_come_is_answered_408(
+def test_a_body_that_does_not_arrive_is_408(
     lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_ARCHS_UPLOAD_TIMEOUT", "0.2")

@@ -1,4 +1,4 @@
-"""The stand-in for TensorFlow Serving in a process of its own, on a port that it keeps when it comes back."""
+"""The stand-in for TensorFlow Serving as a process, which keeps its port after a restart."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ ROOT = Path(__file__).parents[2]
 
 
 class Backend:
-    """A server that can be ended, started again and made to fail."""
+    """A server that a test can stop, restart and make fail."""
 
     def __init__(self, log: Path, *flags: str, host: Host = LOOPBACK) -> None:
         self.host = host
-        self.port = 0  # until the first start finds a free one
+        self.port = 0  # until the first start chooses a free port
         self.log = log
         self._flags = flags
         self._process: subprocess.Popen[str] | None = None
 
     @property
     def target(self) -> str:
-        """Its address, for a gateway's setting."""
+        """Address for the gateway's setting `backend`."""
         return f"{self.host.address}:{self.port}"
 
     def start(self) -> None:
-        """Starts it and returns when it listens; its models may still be loading."""
+        """Start the server; return when it listens, although models may still be loading."""
         server = [sys.executable, "-m", "tests.support.tf_serving"]
         command = [*self.host.prefix, *server, "--host", self.host.address, "--port", str(self.port)]
         with self.log.open("a") as log:
@@ -41,11 +41,11 @@ class Backend:
             )
         assert self._process.stdout is not None
         announced = self._process.stdout.readline()
-        assert announced, f"the backend ended: {self.log.read_text()}"
+        assert announced, f"the backend process ended: {self.log.read_text()}"
         self.port = int(announced.rpartition(":")[2])
 
     def kill(self) -> None:
-        """Ends it at once, as a crash would; calls in flight are cut."""
+        """Kill the process, as a crash would; calls in flight fail."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(20)
@@ -55,31 +55,31 @@ class Backend:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     def pause(self) -> None:
-        """Makes it hang: it keeps its connections and answers nothing."""
+        """Make the server hang: it keeps its connections but answers nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Ends a pause."""
+        """End a pause."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
-    def answered(self) -> int:
-        """How many predictions it has made."""
+    def predict_calls(self) -> int:
+        """Return the number of Predict calls received."""
         return faults.count(self.target)
 
     def fail(self, **fields: object) -> None:
-        """Orders faults; without arguments, none any more."""
-        faults.order(self.target, Faults(**fields))  # type: ignore[arg-type]
+        """Inject faults; without arguments, end all faults."""
+        faults.inject(self.target, Faults(**fields))  # type: ignore[arg-type]
 
 
 @contextmanager
 def running_backend(log: Path, *flags: str) -> Iterator[Backend]:
-    """Starts a backend with these flags, and ends it."""
+    """Run a backend with these flags."""
     backend = Backend(log, *flags)
     backend.start()
     try:

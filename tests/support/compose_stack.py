@@ -1,4 +1,4 @@
-"""The services of compose.yaml under podman, with a stand-in where TensorFlow Serving's image cannot be had."""
+"""The services of compose.yaml under podman, with a stand-in for TensorFlow Serving's image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ JPEG = {"Content-Type": "image/jpeg"}
 
 
 def podman(*arguments: str, check: bool = True) -> str:
-    """Runs podman and returns what it prints."""
+    """Run podman and return its output."""
     done = subprocess.run(["podman", *arguments], check=False, capture_output=True, text=True, timeout=600)
     assert not check or done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr}"
     return done.stdout.strip()
@@ -33,7 +33,7 @@ def podman(*arguments: str, check: bool = True) -> str:
 
 @dataclass
 class Stack:
-    """A project of compose.yaml."""
+    """A running project of compose.yaml."""
 
     project: str
     profile: str
@@ -44,9 +44,9 @@ class Stack:
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
 
     def compose(self, *arguments: str) -> str:
-        """Runs podman-compose and returns what it prints."""
+        """Run podman-compose and return its output."""
         environment = {
-            "BUILDAH_FORMAT": "docker",  # podman's own format has no health checks
+            "BUILDAH_FORMAT": "docker",  # podman's default image format has no health checks
             "ADDRESS": "127.0.0.1",
             "GATEWAY_PORT": str(self.port),
             "COMPOSE_PROFILES": self.profile,
@@ -62,38 +62,38 @@ class Stack:
         return done.stdout
 
     def container(self, service: str) -> str:
-        """The name of a service's container."""
+        """Return the name of a service's container."""
         return f"{self.project}_{service}_1"
 
     def run(self, service: str, *command: str, check: bool = True) -> str:
-        """Runs a command in a service's container."""
+        """Run a command in a service's container and return its output."""
         return podman("exec", self.container(service), *command, check=check)
 
-    def inspect(self, service: str, what: str) -> str:
-        """What podman says of a service's container."""
-        return podman("inspect", "--format", what, self.container(service))
+    def inspect(self, service: str, template: str) -> str:
+        """Inspect a service's container with a Go template."""
+        return podman("inspect", "--format", template, self.container(service))
 
     def post(self, image: bytes, path: str = "") -> httpx.Response:
-        """Has the model classify an image."""
+        """Classify an image."""
         return self.client.post(f"/classify/{MODEL}{path}", content=image, headers=JPEG)
 
     def explain(self, image: bytes) -> httpx.Response:
-        """Has the model say where it sees what is in an image."""
+        """Explain the classification of an image."""
         return self.client.post(f"/explain/{MODEL}", content=image, headers=JPEG)
 
-    def answering(self, image: bytes, path: str = "") -> int | None:
-        """The version that answers; None for an error."""
+    def answering_version(self, image: bytes, path: str = "") -> int | None:
+        """Return the version that answers; None for an error."""
         response = self.post(image, path)
         return int(response.json()["version"]) if response.is_success else None
 
     @contextmanager
     def under_load(self, image: bytes, clients: int = 4) -> Iterator[list[httpx.Response]]:
-        """Keeps posting an image from several clients; gives the list that the responses are added to."""
+        """Post an image from several clients continuously; yield the growing list of responses."""
         responses: list[httpx.Response] = []
-        over = threading.Event()
+        stop = threading.Event()
 
         def post() -> None:
-            while not over.is_set():
+            while not stop.is_set():
                 responses.append(self.post(image))
 
         with ThreadPoolExecutor(clients) as pool:
@@ -102,39 +102,39 @@ class Stack:
                 self.until(lambda: len(responses) >= clients)
                 yield responses
             finally:
-                over.set()
-        for one in posting:
-            one.result()  # raises what a client met instead of a response
+                stop.set()
+        for future in posting:
+            future.result()  # raises a client's connection error
 
     def until(self, condition: Callable[[], Any]) -> None:
-        """Waits until something is so."""
+        """Wait until the condition holds, for at most 180 s."""
         deadline = time.monotonic() + 180
         while not condition():
             assert time.monotonic() < deadline, self.logs()
             time.sleep(0.2)
 
     def is_ready(self) -> bool:
-        """Whether the gateway says that it is."""
+        """Return whether the gateway is ready."""
         try:
             return self.client.get("/readyz").is_success
         except httpx.TransportError:
             return False
 
     def logs(self) -> str:
-        """What the services have written, for a test that fails."""
+        """Return the last lines of each service's log, for the message of a failed test."""
         names = podman("ps", "--all", "--filter", f"name={self.project}_", "--format", "{{.Names}}").split()
         return "\n".join(f"--- {name}\n{podman('logs', '--tail', '20', name, check=False)}" for name in names)
 
 
 @contextmanager
 def running(project: str, profile: str) -> Iterator[Stack]:
-    """Builds the images, brings the stack up, waits until it is ready, and takes it all down."""
+    """Build the images and run the stack; yield when it is ready."""
     assert shutil.which("podman"), "podman is not installed"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
     stack = Stack(project, profile, port)
     for service in ("exporter", "gateway" if profile == "tf-serving" else profile):
-        stack.compose("build", service)  # one after the other: they share stages
+        stack.compose("build", service)  # in sequence, because the images share stages
     podman("build", "--tag", STAND_IN, "--file", str(ROOT / "tests/container/Dockerfile"), str(ROOT / "tests/support"))
     try:
         stack.compose("run", "--rm", "exporter")

@@ -1,4 +1,4 @@
-"""The gateway with each of its engines, over the same repository."""
+"""The gateway with each engine, over the same repository."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ ENGINES = ("openvino", "tensorflow", "tf-serving")
 
 @contextmanager
 def running_engine(engine: str, repository: Path, folder: Path, *flags: str) -> Iterator[Gateway]:
-    """A gateway that is ready, with a TensorFlow Serving behind it if that is the engine; logs go to `folder`."""
+    """Run a gateway until it is ready, with TensorFlow Serving behind it if that is the engine; logs go to `folder`."""
     log = folder / "gateway.log"
     if engine != "tf-serving":
         with running_gateway(repository, log, "--runtime", engine, *flags) as gateway:
             yield gateway
         return
     with (
-        running_backend(folder / "backend.log", *serving(repository)) as backend,
+        running_backend(folder / "backend.log", *serving_flags(repository)) as backend,
         running_gateway(repository, log, "--engine", engine, "--backend", backend.target, *flags) as gateway,
     ):
         yield gateway
 
 
-def serving(repository: Path) -> tuple[str, ...]:
-    """The flags with which a TensorFlow Serving serves a repository, and soon sees what changes there."""
+def serving_flags(repository: Path) -> tuple[str, ...]:
+    """Return flags for TensorFlow Serving to serve a repository and to notice changes within 0.1 s."""
     config = repository / models_config.CONFIG
     if not config.exists():
         (name,) = published_models(repository)

@@ -1,4 +1,4 @@
-"""A gateway in a process of its own, started by the command that users run, on a free port of loopback."""
+"""The gateway as a process, started by the command that users run, on a free port."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Gateway:
     seconds_to_ready: float
 
     def resident_mb(self) -> float:
-        """Resident memory of the process, in MB."""
+        """Return the resident memory of the process, in MB."""
         return float(self.process.memory_info().rss / 1e6)
 
     def logged(self) -> str:
-        """What it has written to stderr so far."""
+        """Return the log so far."""
         return self.log.read_text()
 
 
@@ -42,7 +42,7 @@ class Gateway:
 def running_gateway(
     repository: Path, log: Path, *flags: str, ready: bool = True, host: Host = LOOPBACK
 ) -> Iterator[Gateway]:
-    """Starts a gateway, waits until it is ready (or, with ready=False, until it answers), and stops it."""
+    """Run a gateway; yield when it is ready or, with `ready=False`, when it answers."""
     started = time.monotonic()
     address = ["--host", host.address, "--port", "0"]
     command = [*host.prefix, str(COMMAND), "serve", "--repository", str(repository), *address, *flags]
@@ -52,9 +52,9 @@ def running_gateway(
     ):
         try:
             assert child.stdout is not None
-            announced = (re.search(rf"http://{re.escape(host.address)}:(\d+)/", line) for line in child.stdout)
-            port = next((int(found[1]) for found in announced if found), None)
-            assert port is not None, f"the gateway ended at once: {log.read_text()}"
+            matches = (re.search(rf"http://{re.escape(host.address)}:(\d+)/", line) for line in child.stdout)
+            port = next((int(match[1]) for match in matches if match), None)
+            assert port is not None, f"the gateway process ended at once: {log.read_text()}"
             with httpx.Client(base_url=f"http://{host.address}:{port}", timeout=60) as client:
                 _wait(client, child, "/readyz" if ready else "/healthz", log)
                 yield Gateway(port, psutil.Process(child.pid), client, log, time.monotonic() - started)
@@ -70,7 +70,7 @@ def running_gateway(
 def _wait(client: httpx.Client, child: subprocess.Popen[str], path: str, log: Path) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        assert child.poll() is None, f"the gateway ended: {log.read_text()}"
+        assert child.poll() is None, f"the gateway process ended: {log.read_text()}"
         try:
             if client.get(path).status_code == httpx.codes.OK:
                 return

@@ -1,4 +1,4 @@
-"""Where a test's processes run: at addresses of loopback, or on hosts of their own (Linux network namespaces)."""
+"""Hosts for a test's processes: loopback addresses, or separate hosts (Linux network namespaces)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-_NETWORK = "10.213.77"  # of these tests only; nothing is routed anywhere else
+_NETWORK = "10.213.77"  # for these tests only, without routes to other networks
 
 
 @dataclass(frozen=True)
 class Host:
-    """An address, and what a command begins with to run there."""
+    """An address, and the prefix of commands that run there."""
 
     address: str
     prefix: tuple[str, ...] = ()
@@ -25,19 +25,19 @@ LOOPBACK = Host("127.0.0.1")
 
 @contextmanager
 def loopback(count: int) -> Iterator[list[Host]]:
-    """Addresses of this machine."""
+    """Yield loopback addresses of this machine."""
     yield [Host(f"127.0.0.{number}") for number in range(2, count + 2)]
 
 
 @contextmanager
 def namespaces(count: int) -> Iterator[list[Host]]:
-    """Hosts that see nothing but each other and, at a bridge, this machine.
+    """Yield hosts that reach only each other and, over a bridge, this machine.
 
     Raises:
-        PermissionError: Only root makes networks, and not everywhere.
+        PermissionError: The process is not root, or the machine does not allow network namespaces.
     """
     if os.geteuid() != 0 or shutil.which("ip") is None:
-        raise PermissionError("network namespaces need root and the command ip")
+        raise PermissionError("network namespaces need root and the `ip` command")
     bridge = f"ka{os.getpid() % 100_000}"
     with ExitStack() as undo:
         _ip(f"link add {bridge} type bridge")

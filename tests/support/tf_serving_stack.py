@@ -1,4 +1,4 @@
-"""A gateway, TensorFlow Serving behind it, and what tests ask of them."""
+"""A gateway with TensorFlow Serving behind it, and calls to both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import httpx
@@ -26,61 +26,61 @@ from tests.support.gateway import Gateway
 from tests.support.images import encode
 
 Publish = Callable[[Path, int], Path]
+Observed = TypeVar("Observed")
 IMAGE = encode(np.zeros((40, 40, 3), np.uint8))
 
 
 @dataclass
 class Stack:
-    """A gateway, the server behind it, and the repository of both, with versions 1 and 2 of `tiny`."""
+    """A gateway, the server behind it, and their common repository with versions 1 and 2 of `tiny`."""
 
     repository: Path
     backend: Backend
     gateway: Gateway
 
     def classify(self, path: str = "/classify/tiny", **query: Any) -> httpx.Response:
-        """The answer to one image."""
+        """Post one image to the gateway."""
         return self.gateway.client.post(path, content=IMAGE, params=query)
 
     def label(self, **labels: int) -> None:
-        """Replaces the labels of `tiny`."""
+        """Replace the labels of `tiny`."""
         with models_config.edited(self.repository) as config:
             entry = models_config.include(config, self.repository, "tiny")
             entry.version_labels.clear()
             entry.version_labels.update(labels)
 
     def becomes(self, status: int, path: str = "/classify/tiny") -> httpx.Response:
-        """Asks until that is the answer's status."""
-        found: httpx.Response = eventually(lambda: self.classify(path), lambda one: one.status_code == status)
-        return found
+        """Post images until the gateway answers with this status; return that answer."""
+        return eventually(lambda: self.classify(path), lambda response: response.status_code == status)
 
 
-def eventually(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
-    """Asks until the answer is such, and returns it."""
+def eventually(observe: Callable[[], Observed], condition: Callable[[Observed], bool]) -> Observed:
+    """Observe until the condition holds, for at most 60 s; return the last observation."""
     deadline = time.monotonic() + 60
-    while not holds(answer := ask()):
-        assert time.monotonic() < deadline, getattr(answer, "text", answer)
+    while not condition(observed := observe()):
+        assert time.monotonic() < deadline, getattr(observed, "text", observed)
         time.sleep(0.02)
-    return answer
+    return observed
 
 
-def problem(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
-    """The problem that a response has to be."""
+def assert_problem(response: httpx.Response, status: int, kind: str) -> dict[str, Any]:
+    """Check that a response is this kind of problem; return the problem document."""
     assert response.status_code == status, response.text
-    found: dict[str, Any] = response.json()
-    assert found["type"] == f"urn:keras-archs:problem:{kind}"
+    problem: dict[str, Any] = response.json()
+    assert problem["type"] == f"urn:keras-archs:problem:{kind}"
     assert ("Retry-After" in response.headers) == (status >= 503)
-    return found
+    return problem
 
 
-def of_the_server(stack: Stack, metric: str) -> float:
-    """What the gateway's metrics say of the server."""
+def backend_metric(stack: Stack, metric: str) -> float:
+    """Read one of the gateway's metrics about the server."""
     pattern = rf'^keras_archs_backend_{metric}{{backend="ipv4:{stack.backend.target}"}} (.+)$'
     (value,) = re.findall(pattern, stack.gateway.client.get("/metrics").text, re.MULTILINE)
     return float(value)
 
 
 def predict(channel: grpc.Channel, *, signature: str = "", inputs: str = "images", **spec: Any) -> Any:
-    """What the server itself answers to two images."""
+    """Send two images directly to the server."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = spec.get("name", "tiny")
     request.model_spec.signature_name = signature
@@ -94,7 +94,7 @@ def predict(channel: grpc.Channel, *, signature: str = "", inputs: str = "images
 
 
 def statuses(channel: grpc.Channel, name: str = "tiny", **spec: Any) -> dict[int, int]:
-    """The states of a model's versions in the server's own words."""
+    """Ask the server directly for the states of a model's versions."""
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = name
     if "version" in spec:
@@ -102,4 +102,4 @@ def statuses(channel: grpc.Channel, name: str = "tiny", **spec: Any) -> dict[int
     if "label" in spec:
         request.model_spec.version_label = spec["label"]
     response = model_service_pb2_grpc.ModelServiceStub(channel).GetModelStatus(request)
-    return {one.version: one.state for one in response.model_version_status}
+    return {status.version: status.state for status in response.model_version_status}

@@ -1,4 +1,4 @@
-"""The engine that asks TensorFlow Serving, over gRPC and without TensorFlow in this process."""
+"""The engine that calls TensorFlow Serving over gRPC, without TensorFlow in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from serving.settings import Settings
 
 
 def create(settings: Settings) -> TfServingEngine:
-    """The engine that the settings describe.
+    """Create the engine that the settings describe.
 
     Raises:
         ValueError: A backend is not host:port.

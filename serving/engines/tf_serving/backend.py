@@ -1,4 +1,4 @@
-"""One server: a connection, what is known of its models, and its circuit breaker."""
+"""One inference server: its connection, the states of its models, and its circuit breaker."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from serving.engines.tf_serving.protos import (
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-STATUS_TIMEOUT = 2.0
-SILENCES = 3  # so many questions for the status without an answer mean that nobody is there
+STATUS_TIMEOUT = 2.0  # seconds, for status and metadata calls
+MAX_MISSED_POLLS = 3  # consecutive status polls without an answer after which a server counts as down
 
 _STATES = {
     ModelVersionStatus.START: State.LOADING,
@@ -49,17 +49,17 @@ _STATES = {
 
 
 class NotLoadedError(Exception):
-    """The server has not loaded the version, or no longer has it. Nothing was computed."""
+    """The server has not loaded the version, or has unloaded it. Nothing was computed, so another server may try."""
 
 
 @dataclass(frozen=True)
 class Tls:
-    """How to know a server, and to be known by it.
+    """Certificates of the connections to the servers, in PEM format.
 
     Attributes:
-        authority: Certificates of the authority that signed the server's.
-        certificate: Our own certificate, with its chain, and
-        key: its key; None where servers do not ask for one.
+        authority: Certificates of the authority that signed the servers' certificates.
+        certificate: The gateway's certificate chain, for mutual TLS; None for server authentication only.
+        key: Private key of the gateway's certificate; None for server authentication only.
     """
 
     authority: bytes
@@ -68,38 +68,45 @@ class Tls:
 
     @classmethod
     def read(cls, authority: Path, certificate: Path | None, key: Path | None) -> Tls:
-        """Reads PEM files; OSError if one cannot be read."""
-        own = (path.read_bytes() if path else None for path in (certificate, key))
-        return cls(authority.read_bytes(), *own)
+        """Read PEM files; OSError if a file cannot be read."""
+        client = (path.read_bytes() if path else None for path in (certificate, key))
+        return cls(authority.read_bytes(), *client)
 
 
 class Backend:
-    """A TensorFlow Serving at one address."""
+    """A TensorFlow Serving process at one address.
+
+    Attributes:
+        address: Address in gRPC's notation, e.g. "ipv4:192.0.2.1:8500".
+        is_up: Whether the server answers status polls.
+        states: State of each version by model name, as of the last poll; empty while the server is down.
+        breaker: Circuit breaker of the predictions.
+    """
 
     def __init__(self, address: str, *, host: str, tls: Tls | None, max_message_bytes: int) -> None:
-        """Prepares a connection, which the first question for the status makes.
+        """Prepare a connection, which the first status poll establishes.
 
         Args:
-            address: Where it is, as gRPC writes it: "ipv4:192.0.2.1:8500".
-            host: The name that its certificate is for.
-            tls: None for an unprotected connection.
-            max_message_bytes: Largest answer.
+            address: Address in gRPC's notation.
+            host: Host name in the server's certificate.
+            tls: None for an unencrypted connection.
+            max_message_bytes: Size of the largest response.
         """
         self.address = address
-        self.answers = False
+        self.is_up = False
         self.states: Mapping[str, Mapping[int, State]] = {}
         self.breaker = CircuitBreaker()
-        self._silences = 0
+        self._missed_polls = 0
         options = [
-            ("grpc.max_receive_message_length", max_message_bytes),  # 4 MB by default
+            ("grpc.max_receive_message_length", max_message_bytes),  # gRPC's default is 4 MB
             ("grpc.max_send_message_length", -1),
             ("grpc.default_authority", host),
             ("grpc.enable_http_proxy", 0),
-            # the status is asked for all the time, so that a ping is sent only if nothing comes back
+            # status polls keep the connection busy, so that pings are sent only if the server stops answering
             ("grpc.keepalive_time_ms", 10_000),
             ("grpc.keepalive_timeout_ms", 5_000),
             ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.min_reconnect_backoff_ms", 1_000),  # it is also how long an attempt may take
+            ("grpc.min_reconnect_backoff_ms", 1_000),  # also the time limit of a connection attempt
             ("grpc.max_reconnect_backoff_ms", 2_000),
         ]
         if tls is None:
@@ -117,39 +124,43 @@ class Backend:
         return self._channel.unary_unary(f"/tensorflow.serving.{name}", request.SerializeToString, response.FromString)
 
     async def close(self, grace: float | None = None) -> None:
-        """Closes the connection, after so many seconds if calls are in flight; it is asked nothing any more."""
-        self.answers, self.states = False, {}
+        """Close the connection to new calls; calls in flight have `grace` seconds to finish."""
+        self.is_up, self.states = False, {}
         await self._channel.close(grace)
 
     def status(self) -> BackendStatus:
-        """How it does."""
+        """Return the server's state for metrics."""
         breaker = self.breaker
-        return BackendStatus(self.address, self.answers, breaker.is_open, breaker.calls, breaker.failures)
+        return BackendStatus(self.address, self.is_up, breaker.is_open, breaker.calls, breaker.failures)
 
     @property
     def is_connected(self) -> bool:
-        """Whether a request would go over a connection that is there; if not, one is begun."""
+        """Whether the connection is established; reading the property starts to connect if it is not."""
         state = self._channel.get_state(try_to_connect=True)
         return bool(state == grpc.ChannelConnectivity.READY)
 
     def ready_versions(self, name: str) -> Collection[int]:
-        """The versions of a model that it has loaded."""
+        """Return the loaded versions of a model."""
         return {version for version, state in self.states.get(name, {}).items() if state == State.READY}
 
-    async def look(self, names: Collection[str]) -> None:
-        """Asks for the states of these models. A server that does not answer has none, soon or at once."""
+    async def poll(self, names: Collection[str]) -> None:
+        """Ask for the states of these models.
+
+        A server that refuses connections is down at once; a server that does not answer in time is down after
+        `MAX_MISSED_POLLS` polls.
+        """
         try:
-            found = await asyncio.gather(*(self._states_of(name) for name in names))
+            states = await asyncio.gather(*(self._states_of(name) for name in names))
         except grpc.aio.AioRpcError as error:
-            self._silences += 1
-            if error.code() == grpc.StatusCode.UNAVAILABLE or self._silences >= SILENCES:
-                if self.answers:
-                    log.warning("%s does not answer any more: %s", self.address, error.details())
-                self.answers, self.states = False, {}
+            self._missed_polls += 1
+            if error.code() == grpc.StatusCode.UNAVAILABLE or self._missed_polls >= MAX_MISSED_POLLS:
+                if self.is_up:
+                    log.warning("%s is down: %s", self.address, error.details())
+                self.is_up, self.states = False, {}
             return
-        if not self.answers:
-            log.info("%s answers", self.address)
-        self.answers, self._silences, self.states = True, 0, dict(zip(names, found, strict=True))
+        if not self.is_up:
+            log.info("%s is up", self.address)
+        self.is_up, self._missed_polls, self.states = True, 0, dict(zip(names, states, strict=True))
 
     async def _states_of(self, name: str) -> dict[int, State]:
         request = GetModelStatusRequest(model_spec=ModelSpec(name=name))
@@ -160,17 +171,17 @@ class Backend:
                 return {}
             raise
         return {
-            one.version: State.FAILED if one.status.error_code else _STATES[one.state]
-            for one in response.model_version_status
-            if one.status.error_code or one.state in _STATES
+            status.version: State.FAILED if status.status.error_code else _STATES[status.state]
+            for status in response.model_version_status
+            if status.status.error_code or status.state in _STATES
         }
 
-    async def check(self, name: str, version: int, card: ArtifactCard) -> None:
-        """Checks that what it has loaded is what the card describes.
+    async def check_signature(self, name: str, version: int, card: ArtifactCard) -> None:
+        """Check that the loaded version has the signature that its card describes.
 
         Raises:
-            UnexpectedAnswerError: It is not.
-            grpc.aio.AioRpcError: There was no answer.
+            UnexpectedAnswerError: The signature differs.
+            grpc.aio.AioRpcError: The server did not answer.
         """
         request = GetModelMetadataRequest(
             model_spec=messages.model_spec(name, version), metadata_field=["signature_def"]
@@ -178,65 +189,68 @@ class Backend:
         messages.check_signature(await self._metadata(request, timeout=STATUS_TIMEOUT), card)
 
     async def predict(
-        self, request: PredictRequest, read: Callable[[PredictResponse], Answer], *, deadline: float
+        self, request: PredictRequest, parse: Callable[[PredictResponse], Answer], *, deadline: float
     ) -> Answer:
-        """What a signature gives.
+        """Run a signature.
 
         Args:
-            request: For one version of a model.
-            read: Makes the answer of a response, or raises UnexpectedAnswerError.
-            deadline: When the answer is worth nothing any more, in the event loop's time.
+            request: Request for one version of a model.
+            parse: Converts the response; raises UnexpectedAnswerError if the response does not match the model card.
+            deadline: Event-loop time, in seconds, after which the answer is useless.
 
         Raises:
-            NotLoadedError: It has not loaded the version, and another server may have.
-            ServingError: There is no answer. The request may have been computed all the same.
+            NotLoadedError: The server has not loaded the version.
+            ServingError: The call failed; the server may have computed the answer nevertheless.
         """
         self.breaker.begin()
         try:
             response = await self._predict(request, timeout=deadline - asyncio.get_running_loop().time())
-            answer = read(response)
+            answer = parse(response)
         except grpc.aio.AioRpcError as error:
-            raise self._understood(error, request.model_spec) from error
+            raise self._to_error(error, request.model_spec) from error
         except messages.UnexpectedAnswerError as error:
             self.breaker.fail()
-            log.error("%s: %s of %s", self.address, error, request.model_spec.name)
-            raise ServingError("the inference server's answer makes no sense; the gateway's log says why") from error
+            log.error("%s: unexpected answer for %s: %s", self.address, request.model_spec.name, error)
+            raise ServingError(
+                "the inference server's answer does not match the model card; the gateway's log has the details"
+            ) from error
         except asyncio.CancelledError:
-            if (task := asyncio.current_task()) and not task.cancelling():  # it is the connection that was closed
-                raise BackendUnavailableError("the inference server was taken away; try again") from None
+            if (task := asyncio.current_task()) and not task.cancelling():  # `close` cancelled the call, not the caller
+                raise BackendUnavailableError("the inference server was removed during the call; try again") from None
             raise
         self.breaker.succeed()
         return answer
 
-    def _understood(self, error: grpc.aio.AioRpcError, spec: ModelSpec) -> Exception:
+    def _to_error(self, error: grpc.aio.AioRpcError, spec: ModelSpec) -> Exception:
+        """Convert a failed call to the error to raise, and count it if it is a failure of the server."""
         code, details = error.code(), error.details() or ""
-        if code == grpc.StatusCode.NOT_FOUND:  # also what it answers while it is loading
-            self._forget(spec.name, spec.version.value)
+        if code == grpc.StatusCode.NOT_FOUND:  # TensorFlow Serving also answers NOT_FOUND while it is loading
+            self._mark_unloaded(spec.name, spec.version.value)
             return NotLoadedError(details)
-        if refusal := _refusal(code, details):
-            return refusal
+        if blameless := _blameless_error(code, details):
+            return blameless
         self.breaker.fail()
         log.error("%s answers %s for %s: %s", self.address, code.name, spec.name, details)
         if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-            return BackendUnavailableError("the inference server went away while it computed; try again")
-        return ServingError("the inference server failed; the gateway's log says how")
+            return BackendUnavailableError("the connection to the inference server was lost during the call; try again")
+        return ServingError("the inference server failed; the gateway's log has the details")
 
-    def _forget(self, name: str, version: int) -> None:
-        known = {one: state for one, state in self.states.get(name, {}).items() if one != version}
-        self.states = {**self.states, name: known}
+    def _mark_unloaded(self, name: str, version: int) -> None:
+        states = {number: state for number, state in self.states.get(name, {}).items() if number != version}
+        self.states = {**self.states, name: states}
 
 
-def _refusal(code: grpc.StatusCode, details: str) -> ServingError | None:
-    """What to say of a status that does not speak against the server; None if it does."""
+def _blameless_error(code: grpc.StatusCode, details: str) -> ServingError | None:
+    """Return the error for a status that is not a failure of the server; None for all other statuses."""
     match code:
-        case grpc.StatusCode.DEADLINE_EXCEEDED:  # a client may want an answer in no time
+        case grpc.StatusCode.DEADLINE_EXCEEDED:  # the client may have set a very short timeout
             return DeadlineExceededError("the inference server did not answer in time")
         case grpc.StatusCode.UNAVAILABLE if "scheduling queue" in details:
             return OverloadedError("the inference server's queue is full; try again")
         case grpc.StatusCode.RESOURCE_EXHAUSTED if "larger than max" not in details:
             return OverloadedError("the inference server is out of resources; try again")
         case grpc.StatusCode.INVALID_ARGUMENT if "maximum input batch size" in details:
-            return InvalidParameterError("these are more images than the inference server takes at once")
+            return InvalidParameterError("the request has more images than the inference server accepts in one batch")
         case grpc.StatusCode.FAILED_PRECONDITION if f'key "{messages.EXPLAIN}" not found' in details:
-            return ExplanationUnsupportedError("the inference server's graph has no signature that explains")
+            return ExplanationUnsupportedError("the graph on the inference server has no `explain` signature")
     return None

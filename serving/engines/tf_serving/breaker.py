@@ -1,4 +1,4 @@
-"""When to leave a failing backend alone, and when to stop trying again: both by counting."""
+"""Circuit breaker and retry budget of the connections to inference servers."""
 
 from __future__ import annotations
 
@@ -6,66 +6,68 @@ import time
 
 
 class CircuitBreaker:
-    """Opens after failures in a row; after a pause it lets one call try, whose outcome closes or opens it again.
+    """Opens after consecutive failures; after a cooldown one trial call closes it or opens it again.
 
-    `calls` and `failures` count all that there were.
+    Own code, because the asyncio libraries for this use the wall clock and let all calls through after the cooldown.
 
-    (Of the libraries for this, those for asyncio go by the wall clock, and let everybody try after the pause.)
+    Attributes:
+        calls: Calls since the start.
+        failures: Failed calls since the start.
     """
 
-    def __init__(self, *, failures: int = 5, pause: float = 5.0) -> None:
-        """Starts closed.
+    def __init__(self, *, threshold: int = 5, cooldown: float = 5.0) -> None:
+        """Start closed.
 
         Args:
-            failures: How many in a row open it.
-            pause: Seconds until it lets one call try.
+            threshold: Consecutive failures that open the circuit.
+            cooldown: Seconds until an open circuit lets one trial call through.
         """
         self.calls = 0
         self.failures = 0
-        self._most_in_a_row = failures
-        self._pause = pause
-        self._in_a_row = 0
-        self._try_at: float | None = None  # None while it is closed
+        self._threshold = threshold
+        self._cooldown = cooldown
+        self._consecutive_failures = 0
+        self._trial_at: float | None = None  # None while the circuit is closed
 
     @property
     def is_open(self) -> bool:
-        """Whether calls must not be made now."""
-        return self._try_at is not None and time.monotonic() < self._try_at
+        """Whether no calls may be made now."""
+        return self._trial_at is not None and time.monotonic() < self._trial_at
 
     def begin(self) -> None:
-        """A call is made. If it is the one that tries, others have to wait for its outcome, or for another pause."""
+        """Count a call. A trial call holds the circuit open for the others until it ends, or for one more cooldown."""
         self.calls += 1
-        if self._try_at is not None:
-            self._try_at = time.monotonic() + self._pause
+        if self._trial_at is not None:
+            self._trial_at = time.monotonic() + self._cooldown
 
     def succeed(self) -> None:
-        """A call went well."""
-        self._in_a_row, self._try_at = 0, None
+        """Record a successful call, which closes the circuit."""
+        self._consecutive_failures, self._trial_at = 0, None
 
     def fail(self) -> None:
-        """A call failed."""
+        """Record a failed call."""
         self.failures += 1
-        self._in_a_row += 1
-        if self._in_a_row >= self._most_in_a_row:
-            self._try_at = time.monotonic() + self._pause
+        self._consecutive_failures += 1
+        if self._consecutive_failures >= self._threshold:
+            self._trial_at = time.monotonic() + self._cooldown
 
 
 class RetryBudget:
-    """Lets retries be a small part of all calls, as gRPC's own retry throttling (gRFC A6) does.
+    """Limits retries to a small share of all calls, like gRPC's retry throttling (gRFC A6).
 
-    A retry takes a token and a success gives a tenth of one; from half of the tokens down there are no retries.
+    A retry costs one token and a success earns a tenth of a token; no retries while half of the tokens or fewer remain.
     """
 
     def __init__(self, tokens: float = 20) -> None:
-        self._most = self._tokens = tokens
+        self._capacity = self._tokens = tokens
 
     def spend(self) -> bool:
-        """Takes a token for one retry; False if there must be none."""
-        if self._tokens <= self._most / 2:
+        """Take a token for one retry; return False if no retry is allowed."""
+        if self._tokens <= self._capacity / 2:
             return False
         self._tokens -= 1
         return True
 
     def earn(self) -> None:
-        """A call went well."""
-        self._tokens = min(self._most, self._tokens + 0.1)
+        """Add a tenth of a token for a successful call."""
+        self._tokens = min(self._capacity, self._tokens + 0.1)

@@ -1,4 +1,4 @@
-"""From images to a request, and from a response to arrays: `serving_default` and `explain` on the wire."""
+"""Conversion of images to gRPC requests and of responses to arrays: signatures `serving_default` and `explain`."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ Scalar = TypeVar("Scalar", np.float32, np.int64)
 
 
 class UnexpectedAnswerError(ValueError):
-    """The server's answer is not what the model's card promises."""
+    """The server's answer does not match the model card."""
 
 
 def model_spec(name: str, version: int, signature: str = SIGNATURE) -> ModelSpec:
-    """One version of a model."""
+    """Build the part of a request that selects one version of a model."""
     spec = ModelSpec(name=name, signature_name=signature)
     spec.version.value = version
     return spec
 
 
 def predict_request(name: str, version: int, images: NDArray[np.uint8]) -> PredictRequest:
-    """Asks for the probabilities of uint8 images [N, H, W, C]."""
+    """Build a request for the class probabilities of uint8 images [N, H, W, C]."""
     return PredictRequest(
         model_spec=model_spec(name, version),
         inputs={IMAGES: _tensor(images, DT_UINT8)},
@@ -50,7 +50,7 @@ def predict_request(name: str, version: int, images: NDArray[np.uint8]) -> Predi
 
 
 def explain_request(name: str, version: int, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> PredictRequest:
-    """Asks for the class activation maps of uint8 images [N, H, W, C] for a class each, int64 [N]."""
+    """Build a request for the class activation maps of uint8 images [N, H, W, C], for one class each, int64 [N]."""
     return PredictRequest(
         model_spec=model_spec(name, version, EXPLAIN),
         inputs={IMAGES: _tensor(images, DT_UINT8), CLASSES: _tensor(classes, DT_INT64)},
@@ -58,25 +58,25 @@ def explain_request(name: str, version: int, images: NDArray[np.uint8], classes:
 
 
 def _tensor(values: NDArray[Any], dtype: int) -> TensorProto:
-    """Packed: a repeated field would take twice the bytes."""
+    """Encode an array as `tensor_content`: a repeated field would take twice the bytes."""
     shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=size) for size in values.shape])
     return TensorProto(dtype=dtype, tensor_shape=shape, tensor_content=values.tobytes())
 
 
 def probabilities(response: PredictResponse, *, images: int, classes: int) -> NDArray[np.float32]:
-    """The probabilities [images, classes] of a response, whether it is packed or not.
+    """Return the probabilities of a response, float32 [images, classes].
 
     Raises:
-        UnexpectedAnswerError: They are missing, or of another type or shape.
+        UnexpectedAnswerError: The output is missing, or has another type or shape.
     """
     return _output(response, PROBABILITIES, np.float32, (images, classes))
 
 
 def activation_maps(response: PredictResponse, *, images: int, classes: int) -> ActivationMaps:
-    """The class activation maps of a response, whether it is packed or not.
+    """Return the class activation maps of a response.
 
     Raises:
-        UnexpectedAnswerError: An output is missing, or of another type or shape.
+        UnexpectedAnswerError: An output is missing, or has another type or shape.
     """
     return ActivationMaps(
         _output(response, MAPS, np.float32, (images, None, None)),
@@ -88,7 +88,7 @@ def activation_maps(response: PredictResponse, *, images: int, classes: int) -> 
 def _output(
     response: PredictResponse, name: str, dtype: type[Scalar], expected: tuple[int | None, ...]
 ) -> NDArray[Scalar]:
-    """One output of that type and shape, of which None may be any size."""
+    """Return one output, from `tensor_content` or from a repeated field; None in `expected` allows any size."""
     tensor = response.outputs.get(name)
     if tensor is None:
         raise UnexpectedAnswerError(f"the answer has no output {name!r}")
@@ -97,28 +97,30 @@ def _output(
     packed = np.frombuffer(tensor.tensor_content, dtype)
     values = packed if len(packed) else np.array(repeated, dtype)
     fits = len(shape) == len(expected) and all(
-        size in (None, found) for size, found in zip(expected, shape, strict=True)
+        size in (None, received) for size, received in zip(expected, shape, strict=True)
     )
     if tensor.dtype != code or not fits or len(values) != math.prod(shape):
         sizes = ", ".join("?" if size is None else str(size) for size in expected)
-        raise UnexpectedAnswerError(f"the answer's shape is {shape}, of {dtype.__name__} [{sizes}] expected")
+        raise UnexpectedAnswerError(f"output {name!r} has shape {shape}; expected {dtype.__name__} [{sizes}]")
     return values.reshape(shape)
 
 
 def check_signature(response: GetModelMetadataResponse, card: ArtifactCard) -> None:
-    """Checks that the server's model takes and gives what the card says.
+    """Check that the loaded model has the input and output that the card describes.
 
     Raises:
-        UnexpectedAnswerError: It does not: it was not made from this version.
+        UnexpectedAnswerError: They differ: the server's model was not exported with this card.
     """
     signatures = SignatureDefMap()
     response.metadata["signature_def"].Unpack(signatures)
     signature = signatures.signature_def[SIGNATURE]
-    taken = _sizes(signature.inputs[IMAGES].tensor_shape)
-    given = _sizes(signature.outputs[PROBABILITIES].tensor_shape)
+    received = _sizes(signature.inputs[IMAGES].tensor_shape), _sizes(signature.outputs[PROBABILITIES].tensor_shape)
     expected = [-1, *card.preprocessing.size, card.preprocessing.channels], [-1, len(card.labels)]
-    if signature.inputs[IMAGES].dtype != DT_UINT8 or (taken, given) != expected:
-        raise UnexpectedAnswerError(f"its {SIGNATURE} is {taken} -> {given}, but its card says {expected}")
+    if signature.inputs[IMAGES].dtype != DT_UINT8 or received != expected:
+        raise UnexpectedAnswerError(
+            f"signature {SIGNATURE} on the server maps {received[0]} to {received[1]}; "
+            f"the card says {expected[0]} to {expected[1]}"
+        )
 
 
 def _sizes(shape: TensorShapeProto) -> list[int]:

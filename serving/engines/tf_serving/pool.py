@@ -1,4 +1,4 @@
-"""All servers: found by name, asked in turn, and a request sent again only if nobody can have computed it."""
+"""All inference servers: resolved by name and called round-robin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from serving.core.engine import VersionGoneError
+from serving.core.engine import VersionUnloadedError
 from serving.core.errors import BackendUnavailableError
 from serving.engines.tf_serving.backend import Answer, Backend, NotLoadedError
 from serving.engines.tf_serving.breaker import RetryBudget
@@ -18,135 +18,139 @@ from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
 
 log = logging.getLogger(__name__)
 
-RESOLVE_SECONDS = 5.0
+RESOLVE_SECONDS = 5.0  # between two name look-ups
 RESOLVE_TIMEOUT = 2.0
-GRACE_SECONDS = 30.0  # for requests in flight on a server that its name no longer leads to
-ATTEMPTS = 6
-FIRST_PAUSE = 0.05
+GRACE_SECONDS = 30.0  # for requests in flight on a server whose address has left the name service
+MAX_ATTEMPTS = 6
+FIRST_BACKOFF = 0.05
 
 _TARGET = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A name and a port; every address of the name is a server."""
+    """A host name and a port; each IP address behind the name is one server."""
 
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """Reads "host:port" or "[::1]:port"; ValueError if it is neither."""
-        found = _TARGET.fullmatch(text)
-        if found is None or not 1 <= int(found["port"]) <= 65535:
+        """Parse "host:port" or "[::1]:port"; ValueError for anything else."""
+        match = _TARGET.fullmatch(text)
+        if match is None or not 1 <= int(match["port"]) <= 65535:
             raise ValueError(f"a backend is host:port, or [address]:port for IPv6; got {text!r}")
-        return cls(found["address"] or found["name"], int(found["port"]))
+        return cls(match["address"] or match["name"], int(match["port"]))
 
     async def addresses(self) -> set[str]:
-        """Its addresses now, as gRPC writes them; OSError if the name cannot be resolved."""
-        found = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        """Resolve the name; return addresses in gRPC's notation. OSError if the name cannot be resolved."""
+        resolved = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         return {
             f"ipv6:[{address[0]}]:{self.port}" if family == socket.AF_INET6 else f"ipv4:{address[0]}:{self.port}"
-            for family, _, _, _, address in found
+            for family, _, _, _, address in resolved
         }
 
 
 class BackendPool:
-    """The servers behind some names.
+    """The servers behind the configured names.
 
-    gRPC's own round robin would resolve a name anew only when a connection breaks, and so would not find the servers
-    that scaling out adds; and it hides which server answers, while each has states and a circuit breaker of its own.
+    gRPC's own round-robin policy does not serve here: it resolves a name again only when a connection breaks, so it
+    would miss the servers that scaling out adds; and it hides which server answers, while each server has its own model
+    states and circuit breaker.
     """
 
     def __init__(self, targets: Sequence[Target], connect: Callable[[str, str], Backend]) -> None:
-        """Knows no server until `refresh`.
+        """Start without servers; `refresh` finds them.
 
         Args:
             targets: Names and ports.
-            connect: Makes a backend of an address and its host's name.
+            connect: Creates a backend from an address and its host name.
         """
         self._targets = targets
         self._connect = connect
         self._backends: dict[str, Backend] = {}
-        self._closing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
+        self._closing: set[asyncio.Task[None]] = set()  # the event loop holds only weak references to tasks
         self._resolve_at = 0.0
-        self._turn = 0
+        self._requests = 0
         self._budget = RetryBudget()
 
     def __iter__(self) -> Iterator[Backend]:
-        """The servers, in no order that means anything."""
+        """Iterate over the servers in arbitrary order."""
         return iter(list(self._backends.values()))
 
     async def refresh(self) -> None:
-        """Resolves the names, now and then. One that cannot be resolved keeps the servers that it had."""
+        """Resolve the names if the last look-up is old; after a failed look-up the known servers stay."""
         now = asyncio.get_running_loop().time()
         if now < self._resolve_at:
             return
         try:
             async with asyncio.timeout(RESOLVE_TIMEOUT):
-                found = {address: target.host for target in self._targets for address in await target.addresses()}
+                resolved = {address: target.host for target in self._targets for address in await target.addresses()}
         except (OSError, TimeoutError) as error:
-            log.warning("a backend's name cannot be resolved: %s", error)
+            log.warning("a backend name cannot be resolved: %s", error)
             return
         self._resolve_at = now + RESOLVE_SECONDS
-        for address in found.keys() - self._backends.keys():
-            self._backends[address] = self._connect(address, found[address])
-        for address in self._backends.keys() - found.keys():
+        for address in resolved.keys() - self._backends.keys():
+            self._backends[address] = self._connect(address, resolved[address])
+        for address in self._backends.keys() - resolved.keys():
             closing = asyncio.create_task(self._backends.pop(address).close(GRACE_SECONDS))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Closes every connection."""
+        """Close all connections."""
         for closing in self._closing:
             closing.cancel()
         await asyncio.gather(*(backend.close() for backend in self), *self._closing, return_exceptions=True)
 
     async def predict(
-        self, request: PredictRequest, read: Callable[[PredictResponse], Answer], *, deadline: float
+        self, request: PredictRequest, parse: Callable[[PredictResponse], Answer], *, deadline: float
     ) -> Answer:
-        """What a signature gives, on the next server that has the version.
+        """Run a signature on the next server that has loaded the version.
 
-        A request that was sent is not sent again, although it would change nothing: were it one that ends servers, it
-        would end them all. One that could not be sent, because a connection is being made, is tried again.
+        Requests already sent are never retried: an image that crashes one server must not crash them all. A request
+        that could not be sent, because the connections are being established, is retried with backoff.
 
         Args:
-            request: For one version of a model.
-            read: Makes the answer of a response, or raises UnexpectedAnswerError.
-            deadline: When the answer is worth nothing any more, in the event loop's time.
+            request: Request for one version of a model.
+            parse: Converts the response; raises UnexpectedAnswerError if the response does not match the model card.
+            deadline: Event-loop time, in seconds, after which the answer is useless.
 
         Raises:
-            VersionGoneError: No server has the version.
-            ServingError: There is no answer.
+            VersionUnloadedError: No server has loaded the version.
+            ServingError: The call failed.
         """
         name, version = request.model_spec.name, request.model_spec.version.value
         loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE
-        for attempt in range(ATTEMPTS):
+        backoff = FIRST_BACKOFF
+        for attempt in range(MAX_ATTEMPTS):
             connecting = False
-            for backend in self._in_turn():
+            for backend in self._round_robin():
                 if version not in backend.ready_versions(name) or backend.breaker.is_open:
                     continue
                 if not backend.is_connected:
                     connecting = True
                     continue
                 try:
-                    answer = await backend.predict(request, read, deadline=deadline)
+                    answer = await backend.predict(request, parse, deadline=deadline)
                 except NotLoadedError:
                     continue
                 self._budget.earn()
                 return answer
-            is_last = attempt + 1 == ATTEMPTS or loop.time() + pause > deadline
+            is_last = attempt + 1 == MAX_ATTEMPTS or loop.time() + backoff > deadline
             if not connecting or is_last or not self._budget.spend():
                 break
-            await asyncio.sleep(random.uniform(pause / 2, pause))  # noqa: S311  (not for a secret)
-            pause *= 2
+            await asyncio.sleep(random.uniform(backoff / 2, backoff))  # noqa: S311  jitter is not a secret
+            backoff *= 2
         if any(version in backend.ready_versions(name) for backend in self):
-            raise BackendUnavailableError(f"no inference server can be reached that has version {version} of {name}")
-        raise VersionGoneError(f"version {version} of {name} is not loaded any more; try again")
+            raise BackendUnavailableError(
+                f"no inference server with version {version} of {name} can be reached; try again"
+            )
+        raise VersionUnloadedError(f"version {version} of {name} is not loaded any more; try again")
 
-    def _in_turn(self) -> list[Backend]:
+    def _round_robin(self) -> list[Backend]:
+        """Return all servers, beginning with the next for each call."""
         backends = list(self)
-        self._turn += 1
-        first = self._turn % len(backends) if backends else 0
+        self._requests += 1
+        first = self._requests % len(backends) if backends else 0
         return backends[first:] + backends[:first]

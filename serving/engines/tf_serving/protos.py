@@ -1,4 +1,4 @@
-"""TensorFlow Serving's messages, imported without TensorFlow, of which `tensorflow_serving.apis` needs a handful."""
+"""TensorFlow Serving's messages, imported without TensorFlow: `tensorflow_serving.apis` needs only its messages."""
 
 from __future__ import annotations
 

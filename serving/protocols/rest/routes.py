@@ -1,41 +1,37 @@
-"""The gateway's routes: each reads its parameters, asks the service, and shapes the answer."""
+"""The gateway's routes: each handler reads its parameters, calls the service, and builds the response."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from keras_archs.images.preprocessing import MEDIA_TYPES
-from keras_archs.repository.artifact import MAX_VERSION, ArtifactCard
+from keras_archs.repository.artifact import ArtifactCard
 from serving.core import errors
 from serving.core.engine import VersionStatus
 from serving.core.repository import ModelSpec
 from serving.core.service import ClassificationService, Explanation, Timing
-from serving.protocols.problems import documented
+from serving.protocols.problems import error_responses
 from serving.protocols.rest import body
 from serving.protocols.rest.accept import preferred
 from serving.protocols.rest.schemas import (
     ClassificationOut,
+    ClassifyQuery,
     ClassOut,
-    ExplainIn,
+    ExplainQuery,
     ExplanationOut,
     HealthOut,
-    ImagesIn,
+    ImagesBody,
     InputOut,
     ModelDetailOut,
     ModelOut,
     VersionOut,
-    WantedIn,
 )
+from serving.protocols.rest.version_paths import Name, mount
 
-Name = Annotated[str, Path(description="A model's name in the repository.", examples=["efficientnet-b2"])]
-Version = Annotated[int, Path(ge=1, le=MAX_VERSION, description="A published version.")]
-Label = Annotated[str, Path(min_length=1, max_length=128, description="A version label, e.g. stable, canary.")]
-Wanted = Annotated[WantedIn, Query()]
-Asked = Annotated[ExplainIn, Query()]
-
+PNG = "image/png"
 IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -50,121 +46,127 @@ IMAGE_BODY: dict[str, Any] = {
                     },
                 }
             },
-            "application/json": {"schema": ImagesIn.model_json_schema()},
+            "application/json": {"schema": ImagesBody.model_json_schema()},
         },
     }
 }
-PNG = "image/png"
-EXPLANATION: dict[int | str, dict[str, Any]] = {
+OVERLAY_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {PNG: {"schema": {"type": "string", "format": "binary"}}},
         "headers": {
-            name: {"description": f"Of a picture: {text}.", "schema": {"type": "string"}}
+            name: {"description": f"With {PNG}: {text}.", "schema": {"type": "string"}}
             for name, text in {
                 "X-Model": "the model",
                 "X-Model-Version": "the version that answered",
-                "X-Model-Trained": "true; false for weights as initialised, of which the map means nothing",
-                "X-Class-Index": "the class that the map is of",
-                "X-Class-Label": "its label, percent-encoded UTF-8",
-                "X-Class-Score": "its probability",
+                "X-Model-Trained": "true; false for randomly initialised weights, whose map is meaningless",
+                "X-Class-Index": "index of the explained class",
+                "X-Class-Label": "label of the class, percent-encoded UTF-8",
+                "X-Class-Score": "probability of the class",
             }.items()
         },
     }
 }
+CLASSIFY_ERRORS: tuple[type[errors.ServingError], ...] = (
+    errors.InvalidImageError,
+    errors.MalformedRequestError,
+    errors.ModelNotFoundError,
+    errors.VersionNotFoundError,
+    errors.LabelNotFoundError,
+    errors.UploadTimeoutError,
+    errors.BodyTooLargeError,
+    errors.ImageTooLargeError,
+    errors.UnsupportedMediaTypeError,
+    errors.InvalidParameterError,
+    errors.OverloadedError,
+    errors.ModelUnavailableError,
+    errors.BackendUnavailableError,
+    errors.DeadlineExceededError,
+)
+EXPLAIN_ERRORS = (*CLASSIFY_ERRORS, errors.NotAcceptableError, errors.ExplanationUnsupportedError)
 
-health = APIRouter(tags=["health"])
-models = APIRouter(prefix="/models", tags=["models"])
-classify = APIRouter(prefix="/classify", tags=["classify"], responses=documented(*errors.OF_CLASSIFYING))
-explain = APIRouter(prefix="/explain", tags=["explain"], responses=EXPLANATION | documented(*errors.OF_EXPLAINING))
+health_router = APIRouter(tags=["health"])
+models_router = APIRouter(prefix="/models", tags=["models"])
+classify_router = APIRouter(prefix="/classify", tags=["classify"], responses=error_responses(*CLASSIFY_ERRORS))
+explain_router = APIRouter(
+    prefix="/explain", tags=["explain"], responses=OVERLAY_RESPONSE | error_responses(*EXPLAIN_ERRORS)
+)
+ROUTERS = (classify_router, explain_router, models_router, health_router)
 
 
 def service_of(request: Request) -> ClassificationService:
-    """The application's service. Not a dependency: FastAPI would solve it anew for every request."""
+    """Return the application's service. Not a dependency, because FastAPI solves dependencies at each request."""
     service: ClassificationService = request.app.state.service
     return service
 
 
-@health.get("/healthz", summary="Is the process alive?")
+@health_router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> HealthOut:
-    """Answers as long as the event loop turns."""
+    """Answer 200 as long as the event loop runs."""
     return HealthOut()
 
 
-@health.get("/readyz", summary="Can the gateway answer requests?", responses=documented(errors.ModelUnavailableError))
+@health_router.get(
+    "/readyz", summary="Can the gateway answer requests?", responses=error_responses(errors.ModelUnavailableError)
+)
 async def readyz(request: Request) -> HealthOut:
-    """503 while the model repository cannot be served, or holds no model."""
+    """Answer 503 while the model repository cannot be served or contains no model."""
     engine = service_of(request).engine
-    problem = engine.problem()
-    if problem is None and not engine.names():
-        problem = "the repository holds no model; publish one with `keras-archs export`"
-    if problem is not None:
-        raise errors.ModelUnavailableError(problem)
+    reason = engine.not_ready_reason()
+    if reason is None and not engine.model_names():
+        reason = "the repository contains no model; publish one with `keras-archs export`"
+    if reason is not None:
+        raise errors.ModelUnavailableError(reason)
     return HealthOut(status="ready")
 
 
-@models.get("", summary="The published models")
+@models_router.get("", summary="The published models")
 async def list_models(request: Request) -> list[ModelOut]:
-    """Every model of the repository with the state of its versions."""
-    return [_model(name, versions) for name, versions in service_of(request).engine.models().items()]
+    """List all models of the repository with the state of their versions."""
+    statuses = service_of(request).engine.model_statuses()
+    return [_model_out(name, versions) for name, versions in statuses.items()]
 
 
-@models.get(
+@models_router.get(
     "/{model}",
     summary="One model",
-    responses=documented(errors.ModelNotFoundError, errors.ModelUnavailableError),
+    responses=error_responses(errors.ModelNotFoundError, errors.ModelUnavailableError),
 )
 async def show_model(model: Name, request: Request) -> ModelDetailOut:
-    """A model with its versions, and the card of the version that answers."""
+    """Show a model with its versions, and the card of the version that answers."""
     engine = service_of(request).engine
-    version, card = await engine.card(ModelSpec(model))
+    version, card = await engine.resolve(ModelSpec(model))
     return ModelDetailOut(
-        **_model(model, engine.models()[model]).model_dump(),
+        **_model_out(model, engine.model_statuses()[model]).model_dump(),
         version=version,
         classes=len(card.labels),
         trained=card.weights.trained,
         weights=card.weights.source,
         created=card.created,
-        input=_input(card),
+        input=_input_out(card),
         labels=[label.name for label in card.labels],
         explain=f"/explain/{model}" if card.explains else None,
     )
 
 
-@models.get("/{model}/versions", summary="A model's versions", responses=documented(errors.ModelNotFoundError))
+@models_router.get(
+    "/{model}/versions", summary="A model's versions", responses=error_responses(errors.ModelNotFoundError)
+)
 async def list_versions(model: Name, request: Request) -> list[VersionOut]:
-    """The versions that can be asked for, ascending, with their state and labels."""
+    """List the served versions of a model, ascending, with their state and labels."""
     engine = service_of(request).engine
-    engine.check(ModelSpec(model))
-    return [_version(status) for status in engine.models()[model]]
+    engine.check_published(ModelSpec(model))
+    return [_version_out(status) for status in engine.model_statuses()[model]]
 
 
-@classify.post("/{model}", summary="Classify with the newest version", openapi_extra=IMAGE_BODY)
-async def classify_newest(model: Name, request: Request, response: Response, wanted: Wanted) -> ClassificationOut:
-    """Classifies one or more images with the newest version that is ready."""
-    return await _classify(ModelSpec(model), request, response, wanted)
-
-
-@classify.post("/{model}/versions/{version}", summary="Classify with one version", openapi_extra=IMAGE_BODY)
-async def classify_version(
-    model: Name, version: Version, request: Request, response: Response, wanted: Wanted
+async def classify(
+    spec: ModelSpec, request: Request, response: Response, query: Annotated[ClassifyQuery, Query()]
 ) -> ClassificationOut:
-    """Classifies one or more images with the version given."""
-    return await _classify(ModelSpec(model, version=version), request, response, wanted)
-
-
-@classify.post("/{model}/labels/{label}", summary="Classify with a labelled version", openapi_extra=IMAGE_BODY)
-async def classify_label(
-    model: Name, label: Label, request: Request, response: Response, wanted: Wanted
-) -> ClassificationOut:
-    """Classifies one or more images with the version that carries the label."""
-    return await _classify(ModelSpec(model, label=label), request, response, wanted)
-
-
-async def _classify(spec: ModelSpec, request: Request, response: Response, wanted: WantedIn) -> ClassificationOut:
+    """Classify one or more images."""
     service = service_of(request)
-    service.engine.check(spec)  # before the body is read: a typo should not cost an upload
+    # checked before the body is read, so that an unknown model is refused without an upload
+    service.engine.check_published(spec)
     images = await body.read_images(request, request.app.state.settings.max_images)
-    answer = await service.classify(images, spec, top_k=wanted.top_k, within=wanted.timeout)
+    answer = await service.classify(images, spec, top_k=query.top_k, timeout_seconds=query.timeout)
     response.headers["Server-Timing"] = _server_timing(answer.timing)
     return ClassificationOut(
         model=spec.name,
@@ -175,56 +177,25 @@ async def _classify(spec: ModelSpec, request: Request, response: Response, wante
     )
 
 
-@explain.post(
-    "/{model}", response_model=ExplanationOut, summary="Explain with the newest version", openapi_extra=IMAGE_BODY
-)
-async def explain_newest(model: Name, request: Request, response: Response, asked: Asked) -> ExplanationOut | Response:
-    """Shows which places of one image speak for a class: as numbers or, with `Accept: image/png`, as a picture."""
-    return await _explain(ModelSpec(model), request, response, asked)
-
-
-@explain.post(
-    "/{model}/versions/{version}",
-    response_model=ExplanationOut,
-    summary="Explain with one version",
-    openapi_extra=IMAGE_BODY,
-)
-async def explain_version(
-    model: Name, version: Version, request: Request, response: Response, asked: Asked
+async def explain(
+    spec: ModelSpec, request: Request, response: Response, query: Annotated[ExplainQuery, Query()]
 ) -> ExplanationOut | Response:
-    """Shows which places of one image speak for a class, with the version given."""
-    return await _explain(ModelSpec(model, version=version), request, response, asked)
-
-
-@explain.post(
-    "/{model}/labels/{label}",
-    response_model=ExplanationOut,
-    summary="Explain with a labelled version",
-    openapi_extra=IMAGE_BODY,
-)
-async def explain_label(
-    model: Name, label: Label, request: Request, response: Response, asked: Asked
-) -> ExplanationOut | Response:
-    """Shows which places of one image speak for a class, with the version that carries the label."""
-    return await _explain(ModelSpec(model, label=label), request, response, asked)
-
-
-async def _explain(
-    spec: ModelSpec, request: Request, response: Response, asked: ExplainIn
-) -> ExplanationOut | Response:
+    """Show which places of one image are evidence for a class, as numbers or as a picture."""
     service = service_of(request)
-    service.engine.check(spec)
+    service.engine.check_published(spec)
     accept = ",".join(request.headers.getlist("Accept"))
-    form = preferred(accept, ("application/json", PNG))
-    if form is None:
+    media_type = preferred(accept, ("application/json", PNG))
+    if media_type is None:
         raise errors.NotAcceptableError(f"got {accept!r}; an explanation is application/json or {PNG}")
     images = await body.read_images(request, request.app.state.settings.max_images)
     if len(images) != 1:
         raise errors.InvalidParameterError(f"a request may have one image to explain; got {len(images)}")
-    answer = await service.explain(images[0], spec, index=asked.index, draw=form == PNG, within=asked.timeout)
+    answer = await service.explain(
+        images[0], spec, index=query.index, draw=media_type == PNG, timeout_seconds=query.timeout
+    )
     headers = {"Server-Timing": _server_timing(answer.timing), "Vary": "Accept"}
-    if answer.picture is not None:
-        return Response(answer.picture, media_type=PNG, headers=headers | _described(spec, answer))
+    if answer.overlay is not None:
+        return Response(answer.overlay, media_type=PNG, headers=headers | _overlay_headers(spec, answer))
     response.headers.update(headers)
     return ExplanationOut(
         model=spec.name,
@@ -233,11 +204,28 @@ async def _explain(
         weights=answer.card.weights.source,
         explained=ClassOut(**vars(answer.explained)),
         grid=answer.grid.tolist(),
-        input=_input(answer.card),
+        input=_input_out(answer.card),
     )
 
 
-def _described(spec: ModelSpec, answer: Explanation) -> dict[str, str]:
+mount(
+    classify_router,
+    classify,
+    description="Classify one or more images",
+    response_model=ClassificationOut,
+    openapi=IMAGE_BODY,
+)
+mount(
+    explain_router,
+    explain,
+    description="Show which places of one image are evidence for a class, as numbers or as a picture "
+    "(`Accept: image/png`)",
+    response_model=ExplanationOut,
+    openapi=IMAGE_BODY,
+)
+
+
+def _overlay_headers(spec: ModelSpec, answer: Explanation) -> dict[str, str]:
     return {
         "X-Model": spec.name,
         "X-Model-Version": str(answer.version),
@@ -252,7 +240,7 @@ def _server_timing(timing: Timing) -> str:
     return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in vars(timing).items())
 
 
-def _input(card: ArtifactCard) -> InputOut:
+def _input_out(card: ArtifactCard) -> InputOut:
     return InputOut(
         size=card.preprocessing.size,
         channels=card.preprocessing.channels,
@@ -261,9 +249,9 @@ def _input(card: ArtifactCard) -> InputOut:
     )
 
 
-def _model(name: str, versions: tuple[VersionStatus, ...]) -> ModelOut:
-    return ModelOut(name=name, versions=[_version(status) for status in versions], classify=f"/classify/{name}")
+def _model_out(name: str, versions: tuple[VersionStatus, ...]) -> ModelOut:
+    return ModelOut(name=name, versions=[_version_out(status) for status in versions], classify=f"/classify/{name}")
 
 
-def _version(status: VersionStatus) -> VersionOut:
+def _version_out(status: VersionStatus) -> VersionOut:
     return VersionOut(version=status.version, state=status.state, labels=list(status.labels), error=status.error)

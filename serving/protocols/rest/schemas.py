@@ -1,4 +1,4 @@
-"""The JSON that clients send and receive. The OpenAPI document is made from these."""
+"""Query parameters and JSON bodies. The OpenAPI document is generated from these models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from serving.core.engine import State
 
 
-class ImagesIn(BaseModel):
+class ImagesBody(BaseModel):
     """Images as JSON."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"images": ["/9j/4AAQSkZJRgABAQ..."]}]})
@@ -20,26 +20,31 @@ class ImagesIn(BaseModel):
     ]
 
 
-class PatienceIn(BaseModel):
-    """How long a client will wait, in the query."""
+class TimeoutQuery(BaseModel):
+    """The query parameter of all image requests."""
 
     timeout: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="Seconds that you will wait; the gateway's own bound is the most."
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds to wait for the answer, at most the gateway's own timeout, which is the default.",
     )
 
 
-class WantedIn(PatienceIn):
-    """What a client may say of the answer in the query."""
+class ClassifyQuery(TimeoutQuery):
+    """Query parameters of classify requests."""
 
     top_k: int | None = Field(
         None, ge=1, description="Classes to return per image, at most as many as the model has. Default: 5."
     )
 
 
-class ExplainIn(PatienceIn):
-    """What a client may ask to have explained in the query."""
+class ExplainQuery(TimeoutQuery):
+    """Query parameters of explain requests."""
 
-    index: int | None = Field(None, alias="class", ge=0, description="Class index, from 0. Default: the likeliest.")
+    index: int | None = Field(
+        None, alias="class", ge=0, description="Class index, from 0. Default: the most probable class."
+    )
 
 
 class ClassOut(BaseModel):
@@ -52,17 +57,17 @@ class ClassOut(BaseModel):
 
 
 class ClassificationOut(BaseModel):
-    """The answer: one entry per image, in the order they were sent."""
+    """The best classes of each image, in the order of the request."""
 
     model: str = Field(examples=["efficientnet-lite0"])
     version: int = Field(description="The version that answered.", examples=[1])
-    trained: bool = Field(description="False: weights as initialised, the scores mean nothing.")
-    weights: str = Field(description="What the weights were trained on or loaded from.")
-    images: list[list[ClassOut]] = Field(description="Per image its best classes, best first.")
+    trained: bool = Field(description="False for randomly initialised weights, whose scores are meaningless.")
+    weights: str = Field(description="Training set or source of the weights.")
+    images: list[list[ClassOut]] = Field(description="Best classes of each image, best first.")
 
 
 class InputOut(BaseModel):
-    """What the model sees of an image."""
+    """Preprocessing of an image for the model."""
 
     size: tuple[int, int] = Field(description="Height and width, in pixels.")
     channels: int
@@ -71,16 +76,16 @@ class InputOut(BaseModel):
 
 
 class ExplanationOut(BaseModel):
-    """Which places of an image speak for a class."""
+    """The evidence for a class by image position."""
 
     model: str = Field(examples=["efficientnet-lite0"])
     version: int = Field(description="The version that answered.", examples=[1])
-    trained: bool = Field(description="False: weights as initialised, the map means nothing.")
-    weights: str = Field(description="What the weights were trained on or loaded from.")
-    explained: ClassOut = Field(serialization_alias="class", description="The class that the map is of.")
+    trained: bool = Field(description="False for randomly initialised weights, whose map is meaningless.")
+    weights: str = Field(description="Training set or source of the weights.")
+    explained: ClassOut = Field(serialization_alias="class", description="The explained class.")
     grid: list[list[float]] = Field(
-        description="Class activation map by rows, over the part of the image that the model sees (`input`). Its mean, "
-        "plus the class's bias, is the class's logit.",
+        description="Class activation map by rows, over the part of the image that the model sees (`input`). Its mean "
+        "plus the bias of the class is the logit of the class.",
         examples=[[[0.2, 1.5], [0.1, 0.4]]],
     )
     input: InputOut
@@ -100,7 +105,7 @@ class ModelOut(BaseModel):
 
     name: str
     versions: list[VersionOut]
-    classify: str = Field(description="Path to send images to.")
+    classify: str = Field(description="Path for classify requests.")
 
 
 class ModelDetailOut(ModelOut):
@@ -114,11 +119,11 @@ class ModelDetailOut(ModelOut):
     input: InputOut
     labels: list[str] = Field(description="Class names, by index.")
     explain: str | None = Field(
-        description="Path to send an image to that is to be explained; null: the network cannot."
+        description="Path for explain requests; null if the network has no class activation maps."
     )
 
 
 class HealthOut(BaseModel):
-    """The process, or the service, is well."""
+    """Health of the process, or readiness of the service."""
 
     status: str = "ok"

@@ -1,4 +1,4 @@
-"""The core without HTTP: bounds on time and on requests at once, and work kept off the event loop."""
+"""The service: limits on time and on pending requests, and no blocking of the event loop."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from serving.core.repository import ModelSpec
 from serving.core.service import ClassificationService
 from serving.core.workers import WorkerPool
 from serving.engines.embedded import EmbeddedEngine
+from tests.support.fake_runtime import FakeRuntime, publish
 from tests.support.images import encode
-from tests.support.obedient_runtime import ObedientRuntime, publish
 
 NET = ModelSpec("net")
 IMAGE = encode(np.zeros((20, 20, 3), np.uint8), "PNG")
 
 
 @asynccontextmanager
-async def started(repository: Path, **bounds: Any) -> AsyncIterator[ClassificationService]:
-    """A service over version 7 of a model that always finds class 7 of 20."""
+async def started(repository: Path, **limits: Any) -> AsyncIterator[ClassificationService]:
+    """Start a service with version 7 of a model that always predicts class 7 of 20."""
     publish(repository, "net", 7)
-    engine = EmbeddedEngine(repository, ObedientRuntime(), workers=2)
+    engine = EmbeddedEngine(repository, FakeRuntime(), workers=2)
     service = ClassificationService(
-        engine, **({"decode_workers": 2, "max_pixels": 10_000, "max_pending": 4, "timeout": 10} | bounds)
+        engine, **({"decode_workers": 2, "max_pixels": 10_000, "max_pending": 4, "timeout_seconds": 10} | limits)
     )
     await engine.start()
     try:
@@ -43,26 +43,31 @@ async def started(repository: Path, **bounds: Any) -> AsyncIterator[Classificati
 
 
 class Gate(threading.Event):
-    """Decoding announces itself, and waits until this is set."""
+    """Lets images be decoded once it is set.
+
+    Attributes:
+        reached: Set when the first decoding waits.
+        passages: Threads that have reached the gate.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.reached = threading.Event()
-        self.passages: list[int] = []  # the threads that came by
+        self.passages: list[int] = []
 
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
-    opened = Gate()
+    gate = Gate()
 
     def wait_and_decode(*arguments: Any, **options: Any) -> NDArray[np.uint8]:
-        opened.passages.append(threading.get_ident())
-        opened.reached.set()
-        assert opened.wait(20)
+        gate.passages.append(threading.get_ident())
+        gate.reached.set()
+        assert gate.wait(20)
         return load_image(*arguments, **options)
 
     monkeypatch.setattr("serving.core.service.load_image", wait_and_decode)
-    return opened
+    return gate
 
 
 def test_each_image_gets_its_best_classes_in_order(tmp_path: Path) -> None:
@@ -80,7 +85,7 @@ def test_each_image_gets_its_best_classes_in_order(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_more_classes_than_there_are_is_said(tmp_path: Path) -> None:
+def test_top_k_above_the_number_of_classes_is_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with started(tmp_path) as service:
             with pytest.raises(InvalidParameterError, match="from 1 to 20, the classes of net; got 21"):
@@ -89,41 +94,41 @@ def test_more_classes_than_there_are_is_said(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_an_explanation_is_of_the_likeliest_class_or_of_one_given(tmp_path: Path) -> None:
+def test_an_explanation_is_for_the_most_probable_class_or_the_given_class(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with started(tmp_path) as service:
             answer = await service.explain(IMAGE, NET)
             assert (answer.version, answer.explained.index, answer.explained.score) == (7, 7, 1)
             np.testing.assert_array_equal(answer.grid, np.ones((2, 3)))
-            assert (answer.picture, answer.timing.draw) == (None, 0)
+            assert (answer.overlay, answer.timing.draw) == (None, 0)
             other = await service.explain(IMAGE, NET, index=3, draw=True)
             assert (other.explained.label, other.explained.score) == ("class 3", 0)
-            assert other.picture is not None and other.picture.startswith(b"\x89PNG")
+            assert other.overlay is not None and other.overlay.startswith(b"\x89PNG")
             with pytest.raises(InvalidParameterError, match="from 0 to 19, the classes of net; got 20"):
                 await service.explain(IMAGE, NET, index=20)
 
     asyncio.run(scenario())
 
 
-def test_the_event_loop_turns_while_an_image_is_decoded(tmp_path: Path, gate: Gate) -> None:
+def test_decoding_does_not_block_the_event_loop(tmp_path: Path, gate: Gate) -> None:
     async def scenario() -> None:
         async with started(tmp_path) as service:
             waiting = asyncio.create_task(service.classify([IMAGE], NET))
             assert await asyncio.to_thread(gate.reached.wait, 10)
-            gate.set()  # not reached in time if decoding held the loop
+            gate.set()  # too late if decoding blocked the loop
             assert (await waiting).version == 7
 
     asyncio.run(scenario())
 
 
-def test_more_requests_than_allowed_are_refused_and_room_is_made_again(tmp_path: Path, gate: Gate) -> None:
+def test_requests_above_the_limit_are_refused_until_others_end(tmp_path: Path, gate: Gate) -> None:
     async def scenario() -> None:
         async with started(tmp_path, max_pending=2) as service:
             admitted = [asyncio.create_task(service.classify([IMAGE], NET)) for _ in range(2)]
             await asyncio.sleep(0)
             with pytest.raises(OverloadedError, match="2 requests"):
                 await service.classify([IMAGE], NET)
-            admitted[0].cancel()  # a client that leaves makes room
+            admitted[0].cancel()  # a disconnected client frees its place
             await asyncio.wait(admitted[:1])
             gate.set()
             assert (await service.classify([IMAGE], NET)).version == 7
@@ -132,20 +137,19 @@ def test_more_requests_than_allowed_are_refused_and_room_is_made_again(tmp_path:
     asyncio.run(scenario())
 
 
-def test_a_deadline_frees_its_place_and_work_that_has_not_begun_is_dropped(tmp_path: Path, gate: Gate) -> None:
-
+def test_a_missed_deadline_frees_its_place_and_cancels_waiting_work(tmp_path: Path, gate: Gate) -> None:
     async def scenario() -> None:
-        async with started(tmp_path, timeout=0.2, max_pending=1) as service:
+        async with started(tmp_path, timeout_seconds=0.2, max_pending=1) as service:
             with pytest.raises(DeadlineExceededError, match=r"0\.2 s"):
                 await service.classify([IMAGE] * 10, NET)
             gate.set()
             assert (await service.classify([IMAGE], NET)).version == 7
-        assert len(gate.passages) == 2 + 1  # two threads had begun with the ten images
+        assert len(gate.passages) == 2 + 1  # two threads had begun to decode two of the ten images
 
     asyncio.run(scenario())
 
 
-def test_a_bad_image_is_named_by_its_place(tmp_path: Path) -> None:
+def test_a_bad_image_is_reported_with_its_number(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with started(tmp_path) as service:
             with pytest.raises(InvalidImageError, match=r"^image 2: "):
@@ -154,7 +158,7 @@ def test_a_bad_image_is_named_by_its_place(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_after_a_failure_what_has_not_begun_is_dropped() -> None:
+def test_a_failure_cancels_items_that_have_not_begun() -> None:
     begun: list[str] = []
     failure_seen = threading.Event()
 
@@ -169,7 +173,7 @@ def test_after_a_failure_what_has_not_begun_is_dropped() -> None:
         with pytest.raises(InvalidImageError):
             await pool.map(work, ["fails", "may have begun", "has not begun"])
         failure_seen.set()
-        await pool.map(begun.append, ["next"])  # comes after all that was not dropped
+        await pool.map(begun.append, ["next"])  # runs after every item that was not cancelled
         pool.close()
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""The embedded engine's promises about loading, replacing and unloading, with a runtime that does as it is told."""
+"""The embedded engine loads, replaces and unloads versions, tested with a fake runtime."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from serving.core.engine import State
 from serving.core.errors import ModelNotFoundError, ModelUnavailableError, VersionNotFoundError
 from serving.core.repository import ModelSpec
 from serving.engines.embedded import EmbeddedEngine
-from tests.support.obedient_runtime import ObedientRuntime, eventually, publish
+from tests.support.fake_runtime import FakeRuntime, eventually, publish
 
 NET = ModelSpec("net")
 IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
@@ -25,7 +25,7 @@ IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
 
 @asynccontextmanager
 async def started(
-    repository: Path, runtime: ObedientRuntime, memory_limit: int | None = None
+    repository: Path, runtime: FakeRuntime, memory_limit: int | None = None
 ) -> AsyncIterator[EmbeddedEngine]:
     engine = EmbeddedEngine(repository, runtime, workers=2, poll_seconds=0.01, memory_limit=memory_limit)
     await engine.start()
@@ -36,51 +36,51 @@ async def started(
         await engine.close()
 
 
-async def answering(engine: EmbeddedEngine, spec: ModelSpec = NET) -> int:
+async def predicted_version(engine: EmbeddedEngine, spec: ModelSpec = NET) -> int:
     prediction = await (await engine.acquire(spec)).predict(IMAGES, deadline=math.inf)
     assert prediction.probabilities.shape == (len(IMAGES), 20)
     return int(prediction.probabilities[-1].argmax())
 
 
 async def becomes(engine: EmbeddedEngine, version: int) -> None:
-    async def holds() -> bool:
-        return await answering(engine) == version
+    async def is_current() -> bool:
+        return await predicted_version(engine) == version
 
-    await eventually(holds)
+    await eventually(is_current)
 
 
 def states(engine: EmbeddedEngine, name: str = "net") -> dict[int, State]:
-    return {status.version: status.state for status in engine.models()[name]}
+    return {status.version: status.state for status in engine.model_statuses()[name]}
 
 
 @pytest.fixture
-def runtime() -> ObedientRuntime:
-    return ObedientRuntime()
+def runtime() -> FakeRuntime:
+    return FakeRuntime()
 
 
-def test_nothing_is_loaded_before_it_is_asked_for(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_a_model_is_loaded_on_first_use(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         async with started(tmp_path, runtime) as engine:
             assert states(engine) == {1: State.IDLE}
-            version, card = await engine.card(NET)
+            version, card = await engine.resolve(NET)
             assert (version, card.name) == (1, "net")
             assert runtime.loads == []
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
             assert states(engine) == {1: State.READY}
 
     asyncio.run(scenario())
 
 
-def test_however_many_ask_at_once_a_model_is_loaded_once(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_simultaneous_requests_share_one_load(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         async with started(tmp_path, runtime) as engine:
             runtime.may_load.clear()
-            waiting = [asyncio.create_task(answering(engine)) for _ in range(50)]
+            waiting = [asyncio.create_task(predicted_version(engine)) for _ in range(50)]
             await eventually(lambda: asyncio.sleep(0, bool(runtime.loads)))
             assert states(engine) == {1: State.LOADING}
-            waiting[0].cancel()  # one that gives up does not end the load for the others
+            waiting[0].cancel()  # a cancelled request does not cancel the load for the others
             runtime.may_load.set()
             assert await asyncio.gather(*waiting[1:]) == [1] * 49
         assert runtime.loads == ["net/1"]
@@ -88,7 +88,7 @@ def test_however_many_ask_at_once_a_model_is_loaded_once(tmp_path: Path, runtime
     asyncio.run(scenario())
 
 
-def test_a_new_version_takes_over_once_it_is_ready(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_a_new_version_replaces_the_current_one_once_it_is_ready(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         async with started(tmp_path, runtime) as engine:
@@ -96,32 +96,31 @@ def test_a_new_version_takes_over_once_it_is_ready(tmp_path: Path, runtime: Obed
             runtime.may_load.clear()
             publish(tmp_path, "net", 2)
             await eventually(lambda: asyncio.sleep(0, states(engine).get(2) == State.LOADING))
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
             runtime.may_load.set()
             await becomes(engine, 2)
             assert states(engine) == {1: State.IDLE, 2: State.READY}
-            assert (await held.predict(IMAGES, deadline=math.inf)).probabilities[
-                0
-            ].argmax() == 1  # who holds a version keeps it
-            assert await answering(engine, ModelSpec("net", version=1)) == 1
+            prediction = await held.predict(IMAGES, deadline=math.inf)
+            assert prediction.probabilities[0].argmax() == 1  # an acquired version stays usable
+            assert await predicted_version(engine, ModelSpec("net", version=1)) == 1
 
     asyncio.run(scenario())
 
 
-def test_the_old_version_goes_on_when_the_new_one_cannot_be_loaded(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_the_current_version_stays_when_a_new_one_cannot_be_loaded(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         async with started(tmp_path, runtime) as engine:
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
             runtime.broken.add(2)
             publish(tmp_path, "net", 2)
             await eventually(lambda: asyncio.sleep(0, states(engine).get(2) == State.FAILED))
-            assert await answering(engine) == 1
-            (_, failed) = engine.models()["net"]
-            assert failed.error == "the engine cannot read its graph"  # no path leaks
+            assert await predicted_version(engine) == 1
+            (_, failed) = engine.model_statuses()["net"]
+            assert failed.error == "the engine cannot read its graph"  # without the path
             with pytest.raises(ModelUnavailableError, match="version 2 of net cannot be loaded"):
                 await engine.acquire(ModelSpec("net", version=2))
-            assert runtime.loads.count("net/2") == 1  # not tried again at once
+            assert runtime.loads.count("net/2") == 1  # not retried at once
             publish(tmp_path, "net", 3)
             await becomes(engine, 3)
 
@@ -131,20 +130,20 @@ def test_the_old_version_goes_on_when_the_new_one_cannot_be_loaded(tmp_path: Pat
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda folder: (folder / artifact.SAVED_MODEL).write_bytes(b"cut"), "not what was published"),
+        (lambda folder: (folder / artifact.SAVED_MODEL).write_bytes(b"cut"), "has changed since it was published"),
         (lambda folder: (folder / artifact.CARD).unlink(), "no assets.extra/model_card.json"),
         (lambda folder: (folder / artifact.CARD).write_text("{}"), "cannot be read"),
     ],
 )
-def test_a_damaged_newest_version_is_passed_over_at_first_use(
-    tmp_path: Path, runtime: ObedientRuntime, damage: Callable[[Path], object], reason: str
+def test_first_use_skips_a_damaged_newest_version(
+    tmp_path: Path, runtime: FakeRuntime, damage: Callable[[Path], object], reason: str
 ) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         damage(publish(tmp_path, "net", 2))
         async with started(tmp_path, runtime) as engine:
-            assert await answering(engine) == 1
-            (_, failed) = engine.models()["net"]
+            assert await predicted_version(engine) == 1
+            (_, failed) = engine.model_statuses()["net"]
             assert failed.state == State.FAILED
             assert failed.error is not None and reason in failed.error
             assert str(tmp_path) not in failed.error
@@ -152,7 +151,7 @@ def test_a_damaged_newest_version_is_passed_over_at_first_use(
     asyncio.run(scenario())
 
 
-def test_when_every_version_fails_the_model_is_unavailable(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_a_model_is_unavailable_when_all_versions_fail(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         runtime.broken |= {1, 2}
         publish(tmp_path, "net", 1)
@@ -166,7 +165,7 @@ def test_when_every_version_fails_the_model_is_unavailable(tmp_path: Path, runti
     asyncio.run(scenario())
 
 
-def test_the_least_recently_used_is_unloaded_when_memory_is_bounded(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_the_memory_limit_unloads_the_least_recently_used_model(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         for name in ("a", "b", "c"):
             publish(tmp_path, name, 1, kilobytes=100)
@@ -175,126 +174,129 @@ def test_the_least_recently_used_is_unloaded_when_memory_is_bounded(tmp_path: Pa
                 await engine.acquire(ModelSpec(name))
             loaded = {name for name in "abc" if states(engine, name)[1] == State.READY}
             assert loaded == {"a", "c"}
-            assert await answering(engine, ModelSpec("b")) == 1  # and comes back when it is asked for
+            assert await predicted_version(engine, ModelSpec("b")) == 1  # loaded again
         assert runtime.loads == ["a/1", "b/1", "c/1", "b/1"]
 
     asyncio.run(scenario())
 
 
-def test_models_asked_for_at_the_same_time_keep_to_the_bound(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_simultaneous_loads_respect_the_memory_limit(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         for name in "abcd":
             publish(tmp_path, name, 1, kilobytes=100)
         async with started(tmp_path, runtime, memory_limit=250_000) as engine:
-            await asyncio.gather(*(answering(engine, ModelSpec(name)) for name in "abcd"))
+            await asyncio.gather(*(predicted_version(engine, ModelSpec(name)) for name in "abcd"))
             assert [states(engine, name)[1] for name in "abcd"].count(State.READY) == 2
 
     asyncio.run(scenario())
 
 
-async def explained(engine: EmbeddedEngine, spec: ModelSpec = NET) -> ActivationMaps:
-    wanted = np.array([artifact.LIKELIEST, 1, 5], np.int64)
-    return (await (await engine.acquire(spec)).explain(IMAGES, wanted, deadline=math.inf)).found
+async def explain(engine: EmbeddedEngine, spec: ModelSpec = NET) -> ActivationMaps:
+    model = await engine.acquire(spec)
+    classes = np.array([artifact.LIKELIEST, 1, 5], np.int64)
+    return (await model.explain(IMAGES, classes, deadline=math.inf)).activation_maps
 
 
-def test_what_explains_is_loaded_on_first_use_and_once(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_the_explainer_is_loaded_once_on_first_use(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         async with started(tmp_path, runtime) as engine:
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
             assert runtime.loads == ["net/1"]
             runtime.may_load.clear()
-            waiting = [asyncio.create_task(explained(engine)) for _ in range(20)]
+            waiting = [asyncio.create_task(explain(engine)) for _ in range(20)]
             await eventually(lambda: asyncio.sleep(0, "explain 1" in runtime.loads))
-            assert await answering(engine) == 1  # classifying does not wait for it
-            waiting[0].cancel()  # one that gives up does not end the load for the others
+            assert await predicted_version(engine) == 1  # predictions do not wait for that load
+            waiting[0].cancel()  # a cancelled request does not cancel the load for the others
             runtime.may_load.set()
-            for found in await asyncio.gather(*waiting[1:]):
-                assert found.chosen.tolist() == [1, 1, 5]
-                assert found.maps.mean(axis=(1, 2)).tolist() == [1, 1, 0]
-                assert found.probabilities.shape == (3, 20)
+            for maps in await asyncio.gather(*waiting[1:]):
+                assert maps.chosen.tolist() == [1, 1, 5]
+                assert maps.maps.mean(axis=(1, 2)).tolist() == [1, 1, 0]
+                assert maps.probabilities.shape == (3, 20)
         assert runtime.loads == ["net/1", "explain 1"]
 
     asyncio.run(scenario())
 
 
-def test_what_cannot_explain_goes_on_classifying_and_is_tried_again(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_a_failed_explainer_is_retried_and_does_not_stop_predictions(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
-        runtime.unexplained.add(1)
+        runtime.broken_explainers.add(1)
         async with started(tmp_path, runtime) as engine:
-            with pytest.raises(ModelUnavailableError, match=r"^version 1 of net cannot explain now$"):  # no path leaks
-                await explained(engine)
-            assert await answering(engine) == 1
-            runtime.unexplained.clear()
-            assert (await explained(engine)).chosen[0] == 1
+            with pytest.raises(
+                ModelUnavailableError, match=r"^version 1 of net cannot explain now$"
+            ):  # without the path
+                await explain(engine)
+            assert await predicted_version(engine) == 1
+            runtime.broken_explainers.clear()
+            assert (await explain(engine)).chosen[0] == 1
 
     asyncio.run(scenario())
 
 
-def test_what_explains_counts_when_memory_is_bounded(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_an_explainer_counts_towards_the_memory_limit(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         for name in ("a", "b"):
             publish(tmp_path, name, 1, kilobytes=100)
         async with started(tmp_path, runtime, memory_limit=250_000) as engine:
             for name in ("a", "b"):
                 await engine.acquire(ModelSpec(name))
-            assert (await explained(engine, ModelSpec("b"))).chosen[0] == 1
+            assert (await explain(engine, ModelSpec("b"))).chosen[0] == 1
             assert states(engine, "a")[1] == State.IDLE
             await engine.acquire(ModelSpec("a"))
-            assert states(engine, "b")[1] == State.IDLE  # b is two by now
+            assert states(engine, "b")[1] == State.IDLE  # b with its explainer has doubled
 
     asyncio.run(scenario())
 
 
-def test_a_load_that_ends_late_does_not_bring_the_old_version_back(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_a_late_load_of_an_old_version_does_not_replace_the_new_one(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         async with started(tmp_path, runtime) as engine:
             runtime.may_load.clear()
-            late = asyncio.create_task(answering(engine))
+            late = asyncio.create_task(predicted_version(engine))
             await eventually(lambda: asyncio.sleep(0, bool(runtime.loads)))
             publish(tmp_path, "net", 2)
             await eventually(lambda: asyncio.sleep(0, 2 in states(engine)))
-            newer = [asyncio.create_task(answering(engine)) for _ in range(5)]
+            newer = [asyncio.create_task(predicted_version(engine)) for _ in range(5)]
             runtime.may_load.set()
             assert await asyncio.gather(late, *newer) == [1, 2, 2, 2, 2, 2]
-            assert await answering(engine) == 2
+            assert await predicted_version(engine) == 2
 
     asyncio.run(scenario())
 
 
-def test_a_model_larger_than_the_bound_is_served_alone(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_a_model_larger_than_the_memory_limit_is_served_alone(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "big", 1, kilobytes=300)
         publish(tmp_path, "net", 1)
         async with started(tmp_path, runtime, memory_limit=10_000) as engine:
-            assert await answering(engine) == 1
-            assert await answering(engine, ModelSpec("big")) == 1
+            assert await predicted_version(engine) == 1
+            assert await predicted_version(engine, ModelSpec("big")) == 1
             assert states(engine) == {1: State.IDLE}
 
     asyncio.run(scenario())
 
 
-def test_what_is_removed_from_disk_is_no_longer_served(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_versions_removed_from_disk_are_no_longer_served(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         newest = publish(tmp_path, "net", 2)
         async with started(tmp_path, runtime) as engine:
-            assert await answering(engine) == 2
+            assert await predicted_version(engine) == 2
             newest.rename(tmp_path / "gone")
-            await becomes(engine, 1)  # rolling back by removing
+            await becomes(engine, 1)  # rollback by removal
             with pytest.raises(VersionNotFoundError):
                 await engine.acquire(ModelSpec("net", version=2))
             (tmp_path / "net" / "1").rename(tmp_path / "gone too")
-            await eventually(lambda: asyncio.sleep(0, not engine.models()))
+            await eventually(lambda: asyncio.sleep(0, not engine.model_statuses()))
             with pytest.raises(ModelNotFoundError):
                 await engine.acquire(NET)
 
     asyncio.run(scenario())
 
 
-def test_a_labelled_version_stays_loaded_and_a_moved_label_is_obeyed(tmp_path: Path, runtime: ObedientRuntime) -> None:
+def test_a_labelled_version_stays_loaded_and_a_moved_label_takes_effect(tmp_path: Path, runtime: FakeRuntime) -> None:
     def label(version: int) -> None:
         config = tmp_path / "models.config.new"
         config.write_text(
@@ -308,32 +310,30 @@ def test_a_labelled_version_stays_loaded_and_a_moved_label_is_obeyed(tmp_path: P
         label(1)
         stable = ModelSpec("net", label="stable")
         async with started(tmp_path, runtime) as engine:
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
             publish(tmp_path, "net", 2)
             await becomes(engine, 2)
             assert states(engine) == {1: State.READY, 2: State.READY}
-            assert await answering(engine, stable) == 1
+            assert await predicted_version(engine, stable) == 1
             label(2)
 
             async def moved() -> bool:
-                return await answering(engine, stable) == 2
+                return await predicted_version(engine, stable) == 2
 
             await eventually(moved)
 
     asyncio.run(scenario())
 
 
-def test_an_unreadable_models_config_is_said_and_what_was_served_stays(
-    tmp_path: Path, runtime: ObedientRuntime
-) -> None:
+def test_an_unreadable_models_config_is_reported_and_changes_nothing(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
         async with started(tmp_path, runtime) as engine:
-            assert engine.problem() is None
+            assert engine.not_ready_reason() is None
             (tmp_path / "models.config").write_text("model_config_list {")
-            await eventually(lambda: asyncio.sleep(0, engine.problem() is not None))
-            assert await answering(engine) == 1
+            await eventually(lambda: asyncio.sleep(0, engine.not_ready_reason() is not None))
+            assert await predicted_version(engine) == 1
             (tmp_path / "models.config").unlink()
-            await eventually(lambda: asyncio.sleep(0, engine.problem() is None))
+            await eventually(lambda: asyncio.sleep(0, engine.not_ready_reason() is None))
 
     asyncio.run(scenario())

@@ -22,7 +22,7 @@ from tests.support.tf_serving.services import ModelService, PredictionService, r
 
 log = logging.getLogger("tf_serving")
 
-# of the real server; accepted, because its callers give them, and without effect here
+# flags of the real server that callers use: accepted here, without effect
 WITHOUT_EFFECT = (
     "enable_batching", "batching_parameters_file", "monitoring_config_file", "tensorflow_session_parallelism",
     "tensorflow_intra_op_parallelism", "tensorflow_inter_op_parallelism", "rest_api_timeout_in_ms", "enable_profiler",
@@ -32,11 +32,11 @@ WITHOUT_EFFECT = (
 
 
 def flags() -> argparse.Namespace:
-    """The command line; a Boolean flag is given as the real server's, with or without a value."""
+    """Parse the command line. As with the real server, a Boolean flag may have a value or not."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.tf_serving", allow_abbrev=False)
     switch = {"type": lambda text: text.lower() in ("true", "1"), "nargs": "?", "const": True, "default": False}
     parser.add_argument("--host", default="127.0.0.1", help="The real server listens on every address.")
-    parser.add_argument("--port", type=int, default=8500, help="0 for any free one, which is then printed.")
+    parser.add_argument("--port", type=int, default=8500, help="0 for a free port, which is printed.")
     parser.add_argument("--rest_api_port", type=int, help="For the status of models and metrics only.")
     parser.add_argument("--model_config_file", type=Path)
     parser.add_argument("--model_config_file_poll_wait_seconds", type=float, default=0, help="0 reads it once.")
@@ -47,68 +47,68 @@ def flags() -> argparse.Namespace:
     parser.add_argument("--enable_serialization_as_tensor_content", **switch)  # type: ignore[arg-type]
     parser.add_argument("--tls_certificate", type=Path, help="Not a flag of the real server: see its ssl_config_file.")
     parser.add_argument("--tls_key", type=Path)
-    parser.add_argument("--tls_client_authority", type=Path, help="Clients must have a certificate of this authority.")
+    parser.add_argument("--tls_client_authority", type=Path, help="Requires client certificates of this authority.")
     for name in WITHOUT_EFFECT:
         parser.add_argument(f"--{name}", nargs="?", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def main() -> None:
-    """Serves until it is killed."""
+    """Serve until the process is killed."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    given = flags()
+    args = flags()
     faults = FaultInjector()
     models = Models(
-        labels_before_versions=given.allow_version_labels_for_unavailable_models,
+        labels_before_versions=args.allow_version_labels_for_unavailable_models,
         load_delay=lambda: faults.faults.load_delay,
     )
     try:
-        models.configure(_config(given))
+        models.configure(_config(args))
     except (OSError, text_format.ParseError, RequestError) as error:
         raise SystemExit(f"Failed to start server. Error: {error}") from None
-    predictions = PredictionService(models, faults, as_tensor_content=given.enable_serialization_as_tensor_content)
+    predictions = PredictionService(models, faults, as_tensor_content=args.enable_serialization_as_tensor_content)
     server = grpc.server(
         ThreadPoolExecutor(32), options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(models), server)
     server.add_generic_rpc_handlers((faults.handler(),))
-    address = f"{given.host}:{given.port}"
-    port = server.add_secure_port(address, _tls(given)) if given.tls_key else server.add_insecure_port(address)
+    address = f"{args.host}:{args.port}"
+    port = server.add_secure_port(address, _tls(args)) if args.tls_key else server.add_insecure_port(address)
     server.start()
-    if given.rest_api_port is not None:
-        _serve_rest(given.host, given.rest_api_port, models, predictions)
-    print(f"serving gRPC on {given.host}:{port}", flush=True)
-    threading.Thread(target=_follow_config, args=(given, models), daemon=True).start()
+    if args.rest_api_port is not None:
+        _serve_rest(args.host, args.rest_api_port, models, predictions)
+    print(f"serving gRPC on {args.host}:{port}", flush=True)
+    threading.Thread(target=_follow_config, args=(args, models), daemon=True).start()
     while True:
         models.follow()
-        time.sleep(given.file_system_poll_wait_seconds)
+        time.sleep(args.file_system_poll_wait_seconds)
 
 
-def _config(given: argparse.Namespace) -> model_server_config_pb2.ModelServerConfig:
-    if given.model_config_file:
-        return read_config(given.model_config_file.read_text(encoding="utf-8"))
+def _config(args: argparse.Namespace) -> model_server_config_pb2.ModelServerConfig:
+    if args.model_config_file:
+        return read_config(args.model_config_file.read_text(encoding="utf-8"))
     config = model_server_config_pb2.ModelServerConfig()
-    if given.model_base_path:
+    if args.model_base_path:
         config.model_config_list.config.add(
-            name=given.model_name, base_path=given.model_base_path, model_platform="tensorflow"
+            name=args.model_name, base_path=args.model_base_path, model_platform="tensorflow"
         )
     return config
 
 
-def _follow_config(given: argparse.Namespace, models: Models) -> None:
-    while given.model_config_file and given.model_config_file_poll_wait_seconds:
-        time.sleep(given.model_config_file_poll_wait_seconds)
+def _follow_config(args: argparse.Namespace, models: Models) -> None:
+    while args.model_config_file and args.model_config_file_poll_wait_seconds:
+        time.sleep(args.model_config_file_poll_wait_seconds)
         try:
-            models.configure(_config(given))
+            models.configure(_config(args))
         except (OSError, text_format.ParseError, RequestError) as error:
-            log.error("failed to reload the configuration, and keep the old one: %s", error)
+            log.error("failed to reload the configuration; keeping the old one: %s", error)
 
 
-def _tls(given: argparse.Namespace) -> grpc.ServerCredentials:
-    authority = given.tls_client_authority and given.tls_client_authority.read_bytes()
+def _tls(args: argparse.Namespace) -> grpc.ServerCredentials:
+    authority = args.tls_client_authority and args.tls_client_authority.read_bytes()
     return grpc.ssl_server_credentials(
-        [(given.tls_key.read_bytes(), given.tls_certificate.read_bytes())],
+        [(args.tls_key.read_bytes(), args.tls_certificate.read_bytes())],
         root_certificates=authority,
         require_client_auth=authority is not None,
     )
@@ -119,8 +119,8 @@ def _serve_rest(host: str, port: int, models: Models, predictions: PredictionSer
         def do_GET(self) -> None:
             if self.path == "/monitoring/prometheus/metrics":
                 self._answer(200, "text/plain", _metrics(predictions))
-            elif asked := re.fullmatch(r"(?i)/v1/models/([^/:]+)(?:/versions/(\d+))?", self.path):
-                self._answer(*_status(models, *asked.groups()))
+            elif match := re.fullmatch(r"(?i)/v1/models/([^/:]+)(?:/versions/(\d+))?", self.path):
+                self._answer(*_status(models, *match.groups()))
             else:
                 self._answer(404, "text/html", "<html>Not Found</html>")
 
@@ -144,9 +144,9 @@ def _status(models: Models, name: str, version: str | None) -> tuple[int, str, s
         request.model_spec.version.value = int(version)
     response = get_model_status_pb2.GetModelStatusResponse()
     try:
-        for one in models.statuses(request.model_spec):
-            status = response.model_version_status.add(version=one.number, state=one.state)
-            status.status.error_message = one.error
+        for version_status in models.statuses(request.model_spec):
+            status = response.model_version_status.add(version=version_status.number, state=version_status.state)
+            status.status.error_message = version_status.error
     except RequestError as error:
         return 404, "application/json", json_format.json.dumps({"error": str(error)})
     shown = json_format.MessageToJson(

@@ -1,4 +1,4 @@
-"""The models of the stand-in: which versions its configuration asks for, and how they come, answer to labels and go."""
+"""The models of the stand-in: the configured versions, their loading and unloading, and their labels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_WARMUP_RECORDS = 1000
 
 
 class RequestError(Exception):
-    """A request that is answered with a status."""
+    """A request that is answered with a gRPC error status."""
 
     def __init__(self, code: StatusCode, message: str) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class RequestError(Exception):
 
 @dataclass
 class Version:
-    """One version of a model; `loaded` is there while it is AVAILABLE."""
+    """One version of a model; `loaded` is the SavedModel while the state is AVAILABLE."""
 
     number: int
     state: int = ModelVersionStatus.START
@@ -40,21 +40,21 @@ class Version:
 
     @property
     def is_available(self) -> bool:
-        """Whether it answers."""
+        """Whether the version answers requests."""
         return bool(self.state == ModelVersionStatus.AVAILABLE)
 
 
 @dataclass
 class Model:
-    """A model, with every version that was ever seen: those unloaded stay as END."""
+    """A model with all versions since the start; unloaded versions stay in state END."""
 
     name: str
     config: model_server_config_pb2.ModelConfig
     labels: dict[str, int] = field(default_factory=dict)
     versions: dict[int, Version] = field(default_factory=dict)
 
-    def wanted(self) -> set[int]:
-        """The versions on disk that the policy selects."""
+    def selected(self) -> set[int]:
+        """Return the versions on disk that the policy selects."""
         base = Path(self.config.base_path)
         on_disk = sorted(int(entry.name) for entry in base.iterdir() if entry.name.isdecimal()) if base.is_dir() else []
         if not on_disk:
@@ -68,14 +68,14 @@ class Model:
 
 
 class Models:
-    """Follows a configuration and the file system. One thread changes it; any may ask."""
+    """Follows a configuration and the file system. One thread changes the models; all threads may read."""
 
     def __init__(self, *, labels_before_versions: bool, load_delay: Callable[[], float]) -> None:
-        """Has no models yet.
+        """Start without models.
 
         Args:
-            labels_before_versions: Whether an unused label may be given to a version that is not available.
-            load_delay: Seconds that a load takes more.
+            labels_before_versions: Whether an unused label may be assigned to a version that is not available.
+            load_delay: Returns the seconds to add to a load.
         """
         self._labels_before_versions = labels_before_versions
         self._load_delay = load_delay
@@ -83,10 +83,10 @@ class Models:
         self._lock = threading.RLock()
 
     def configure(self, config: model_server_config_pb2.ModelServerConfig) -> None:
-        """Replaces the whole list of models, or changes nothing.
+        """Replace the whole list of models; after an error nothing has changed.
 
         Raises:
-            RequestError: An entry has no name or no base path, or a label is given to a version that is not available.
+            RequestError: An entry has no name or no base path, or assigns a label to a version that is not available.
         """
         entries = {entry.name: entry for entry in config.model_config_list.config}
         for entry in config.model_config_list.config:
@@ -101,14 +101,14 @@ class Models:
                 model = self._models.setdefault(name, Model(name, entry))
                 model.config, model.labels = entry, dict(entry.version_labels)
             for name in self._models.keys() - entries.keys():
-                self._models[name].config.Clear()  # wants nothing any more
+                self._models[name].config.Clear()  # selects no versions, so all are unloaded
                 self._models[name].labels.clear()
 
     def _check_labels(self, entry: model_server_config_pb2.ModelConfig) -> None:
-        known = self._models.get(entry.name, Model(entry.name, entry))
+        model = self._models.get(entry.name, Model(entry.name, entry))
         for label, number in entry.version_labels.items():
-            version = known.versions.get(number)
-            unused = known.labels.get(label, number) == number
+            version = model.versions.get(number)
+            unused = model.labels.get(label, number) == number
             if not (version and version.is_available) and not (self._labels_before_versions and unused):
                 raise RequestError(
                     StatusCode.FAILED_PRECONDITION,
@@ -117,14 +117,16 @@ class Models:
                 )
 
     def follow(self) -> None:
-        """Loads what the configuration wants, then unloads what it does not: what is there stays available."""
+        """Load all selected versions, then unload all others, so that the model stays available."""
         for model in list(self._models.values()):
-            wanted = model.wanted() if model.config.base_path else set()
-            for number in sorted(wanted):
+            selected = model.selected() if model.config.base_path else set()
+            for number in sorted(selected):
                 version = model.versions.get(number)
                 if version is None or (version.state == ModelVersionStatus.END and not version.error):
                     self._load(model, number)
-            for version in [one for one in model.versions.values() if one.is_available and one.number not in wanted]:
+            for version in list(model.versions.values()):
+                if not version.is_available or version.number in selected:
+                    continue
                 version.state, version.loaded = ModelVersionStatus.END, None
                 log.info("unloaded version %d of %s", version.number, model.name)
 
@@ -145,10 +147,10 @@ class Models:
         log.info("loaded version %d of %s", number, model.name)
 
     def find(self, spec: model_pb2.ModelSpec) -> Version:
-        """The version that a request means.
+        """Return the version that a request selects.
 
         Raises:
-            RequestError: There is none, or it is not available.
+            RequestError: The version does not exist or is not available.
         """
         if not spec.name:
             raise RequestError(StatusCode.INVALID_ARGUMENT, "ModelSpec has no name specified.")
@@ -163,28 +165,29 @@ class Models:
                 number = model.labels[spec.version_label]
             elif spec.WhichOneof("version_choice") == "version":
                 number = spec.version.value
-            available = [one for one in model.versions.values() if one.is_available] if model else []
-            found = max(
-                (one for one in available if number in (None, one.number)), key=lambda one: one.number, default=None
-            )
-        if found is None:
-            asked = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
-            raise RequestError(StatusCode.NOT_FOUND, f"Servable not found for request: {asked}")
-        return found
+            candidates = [
+                version
+                for version in (model.versions.values() if model else ())
+                if version.is_available and number in (None, version.number)
+            ]
+        if not candidates:
+            request = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
+            raise RequestError(StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
+        return max(candidates, key=lambda version: version.number)
 
     def statuses(self, spec: model_pb2.ModelSpec) -> list[Version]:
-        """Every version of a model, newest first, or the one asked for. A label is ignored.
+        """Return all versions of a model, newest first, or the selected version. A label is ignored.
 
         Raises:
-            RequestError: There is none.
+            RequestError: The model has no versions, or not the selected version.
         """
         if not spec.name:
             raise RequestError(StatusCode.INVALID_ARGUMENT, "ModelSpec has no name specified.")
         with self._lock:
             model = self._models.get(spec.name)
-            versions = sorted(model.versions.values(), key=lambda one: -one.number) if model else []
+            versions = sorted(model.versions.values(), key=lambda version: -version.number) if model else []
         if spec.WhichOneof("version_choice") == "version":
-            versions = [one for one in versions if one.number == spec.version.value]
+            versions = [version for version in versions if version.number == spec.version.value]
             missing = f"version {spec.version.value}"
         else:
             missing = "any versions"
@@ -194,7 +197,7 @@ class Models:
 
 
 def _warm_up(loaded: Any, folder: Path) -> None:
-    """Replays the warm-up requests of a version. Any that fails, fails the load."""
+    """Replay the warm-up requests of a version. A failed request fails the load."""
     path = folder / "assets.extra" / "tf_serving_warmup_requests"
     if not path.exists():
         return

@@ -1,4 +1,4 @@
-"""PredictionService and ModelService over `models.Models`, with TensorFlow Serving's codes and texts."""
+"""PredictionService and ModelService over `models.Models`, with TensorFlow Serving's error codes and messages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LONGEST_MESSAGE = 1024
 def answering_errors(
     method: Callable[[Any, Request], Response],
 ) -> Callable[[Any, Request, grpc.ServicerContext], Response]:
-    """Makes a method of a servicer answer its errors as statuses."""
+    """Convert a servicer method's RequestError to a gRPC status."""
 
     @functools.wraps(method)
     def answering(self: Any, request: Request, context: grpc.ServicerContext) -> Response:
@@ -55,12 +55,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Predict, Classify and GetModelMetadata."""
 
     def __init__(self, models: Models, faults: FaultInjector, *, as_tensor_content: bool) -> None:
-        """Serves `models`.
+        """Serve `models`.
 
         Args:
-            models: What is there.
-            faults: What goes wrong with predictions.
-            as_tensor_content: Whether answers are packed, not repeated fields.
+            models: The served models.
+            faults: Faults of predictions.
+            as_tensor_content: Whether answers use `tensor_content` instead of repeated fields.
         """
         self.requests: Counter[tuple[str, str]] = Counter()  # by model and status
         self._models = models
@@ -70,7 +70,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def Predict(
         self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
     ) -> predict_pb2.PredictResponse:
-        """Runs a signature."""
+        """Run a signature."""
         name = request.model_spec.name
         try:
             self._faults.before_answer(context)
@@ -119,7 +119,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     @answering_errors
     def Classify(self, request: classification_pb2.ClassificationRequest) -> classification_pb2.ClassificationResponse:
-        """Runs a signature from tf.Examples to classes and scores."""
+        """Run a signature that maps tf.Examples to classes and scores."""
         version = self._models.find(request.model_spec)
         key = request.model_spec.signature_name or DEFAULT_SIGNATURE
         signature = version.loaded.signatures.get(key) if key in version.loaded.signatures else None
@@ -140,7 +140,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def GetModelMetadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        """Describes the signatures of a version."""
+        """Describe the signatures of a version."""
         if list(request.metadata_field) != ["signature_def"]:
             raise RequestError(StatusCode.INVALID_ARGUMENT, "Metadata field signature_def is supported only")
         version = self._models.find(request.model_spec)
@@ -158,7 +158,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """The states of models, and their configuration."""
+    """GetModelStatus and HandleReloadConfigRequest."""
 
     def __init__(self, models: Models) -> None:
         self._models = models
@@ -167,7 +167,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def GetModelStatus(
         self, request: get_model_status_pb2.GetModelStatusRequest
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        """The state of each version."""
+        """Return the state of each version."""
         response = get_model_status_pb2.GetModelStatusResponse()
         for version in self._models.statuses(request.model_spec):
             status = response.model_version_status.add(version=version.number, state=version.state)
@@ -180,13 +180,13 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def HandleReloadConfigRequest(
         self, request: model_management_pb2.ReloadConfigRequest
     ) -> model_management_pb2.ReloadConfigResponse:
-        """Replaces the configuration."""
+        """Replace the configuration."""
         self._models.configure(request.config)
         return model_management_pb2.ReloadConfigResponse()
 
 
 def read_config(text: str) -> model_server_config_pb2.ModelServerConfig:
-    """A configuration from its text; text_format.ParseError if it is none."""
+    """Parse a configuration in text format; text_format.ParseError if it is invalid."""
     return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
 
 

@@ -1,4 +1,4 @@
-"""A gateway before a TensorFlow Serving with versions 1 and 2 of `tiny`, stable and canary."""
+"""A gateway with TensorFlow Serving behind it, which serves versions 1 (stable) and 2 (canary) of `tiny`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from keras_archs.repository import models_config
 from tests.support.backend import running_backend
-from tests.support.engines import serving
+from tests.support.engines import serving_flags
 from tests.support.gateway import running_gateway
 from tests.support.tf_serving_stack import Publish, Stack
 
@@ -24,7 +24,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, constant_classifier: Publi
         models_config.include(config, repository, "tiny").version_labels.update({"stable": 1, "canary": 2})
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("KERAS_ARCHS_POLL_SECONDS", "0.1")
-        with running_backend(folder / "backend.log", *serving(repository)) as backend:
+        with running_backend(folder / "backend.log", *serving_flags(repository)) as backend:
             flags = ("--engine", "tf-serving", "--backend", backend.target)
             with running_gateway(repository, folder / "gateway.log", *flags) as gateway:
                 yield Stack(repository, backend, gateway)
@@ -32,7 +32,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, constant_classifier: Publi
 
 @pytest.fixture
 def stack(running: Stack) -> Iterator[Stack]:
-    """The running stack, in which both versions are ready before a test, and nothing is broken after it."""
+    """The running stack; both versions are ready before each test, and faults end after each test."""
     for version in (1, 2):
         running.becomes(200, f"/classify/tiny/versions/{version}")
     yield running

@@ -1,4 +1,4 @@
-"""The engine before servers that do as they are told: which one is asked, which version answers, when to try again."""
+"""The TensorFlow Serving engine with fake servers: load balancing, version selection, retries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from keras_archs.repository import models_config
-from serving.core.engine import State, VersionGoneError
+from serving.core.engine import State, VersionUnloadedError
 from serving.core.errors import BackendUnavailableError, DeadlineExceededError, ModelUnavailableError
 from serving.core.repository import ModelSpec
 from serving.engines.tf_serving import TfServingEngine, messages
@@ -30,8 +30,8 @@ from serving.engines.tf_serving.protos import (
     PredictRequest,
     PredictResponse,
 )
-from tests.support.obedient_runtime import eventually, publish
-from tests.support.obedient_server import AVAILABLE, CLASSES, ObedientServer, tensor
+from tests.support.fake_runtime import eventually, publish
+from tests.support.fake_server import AVAILABLE, CLASSES, FakeServer, tensor
 
 NET = ModelSpec("net")
 IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
@@ -43,10 +43,8 @@ def connect(address: str, host: str) -> Backend:
 
 
 @asynccontextmanager
-async def started(
-    repository: Path, *servers: ObedientServer, poll_seconds: float = 0.02
-) -> AsyncIterator[TfServingEngine]:
-    """An engine before these servers, which are ended with it."""
+async def started(repository: Path, *servers: FakeServer, poll_seconds: float = 0.02) -> AsyncIterator[TfServingEngine]:
+    """Start these servers and an engine that uses them."""
     for server in servers:
         await server.start()
     pool = BackendPool([Target("127.0.0.1", server.port) for server in servers], connect)
@@ -60,7 +58,7 @@ async def started(
             await server.stop()
 
 
-async def answering(engine: TfServingEngine, spec: ModelSpec = NET, deadline: float = math.inf) -> int:
+async def predicted_version(engine: TfServingEngine, spec: ModelSpec = NET, deadline: float = math.inf) -> int:
     model = await engine.acquire(spec)
     prediction = await model.predict(IMAGES, min(deadline, asyncio.get_running_loop().time() + 10))
     assert prediction.probabilities.shape == (len(IMAGES), CLASSES)
@@ -70,7 +68,7 @@ async def answering(engine: TfServingEngine, spec: ModelSpec = NET, deadline: fl
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Versions 1 and 2 of `net`, all of them served."""
+    """A repository with versions 1 and 2 of `net`, both served."""
     for version in (1, 2):
         publish(tmp_path, "net", version)
     with models_config.edited(tmp_path):
@@ -79,25 +77,25 @@ def repository(tmp_path: Path) -> Path:
 
 
 def states(engine: TfServingEngine) -> dict[int, State]:
-    return {status.version: status.state for status in engine.models()["net"]}
+    return {status.version: status.state for status in engine.model_statuses()["net"]}
 
 
-def test_servers_are_asked_by_turns(repository: Path) -> None:
+def test_requests_go_round_robin(repository: Path) -> None:
     async def scenario() -> None:
-        servers = [ObedientServer() for _ in range(3)]
+        servers = [FakeServer() for _ in range(3)]
         async with started(repository, *servers) as engine:
             for _ in range(30):
-                assert await answering(engine) == 1
+                assert await predicted_version(engine) == 1
         assert [len(server.requests) for server in servers] == [10] * 3
 
     asyncio.run(scenario())
 
 
-def test_images_travel_packed_and_answers_may_be_packed_or_not(repository: Path) -> None:
+def test_images_are_sent_as_tensor_content_and_answers_may_use_either_encoding(repository: Path) -> None:
     async def scenario(packed: bool) -> None:
-        server = ObedientServer(packed=packed)
+        server = FakeServer(packed=packed)
         async with started(repository, server) as engine:
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
         (request,) = server.requests
         assert request.inputs["images"].tensor_content == IMAGES.tobytes()
         assert request.ByteSize() < IMAGES.nbytes + 200
@@ -107,17 +105,18 @@ def test_images_travel_packed_and_answers_may_be_packed_or_not(repository: Path)
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_explanations_are_asked_for_by_their_signature(repository: Path, packed: bool) -> None:
+def test_explanations_use_the_explain_signature(repository: Path, packed: bool) -> None:
     async def scenario() -> None:
-        server = ObedientServer(packed=packed)
+        server = FakeServer(packed=packed)
         async with started(repository, server) as engine:
             model = await engine.acquire(NET)
-            wanted = np.array([4, 5, 6], np.int64)
-            found = (await model.explain(IMAGES, wanted, asyncio.get_running_loop().time() + 10)).found
-        assert found.chosen.tolist() == [4, 5, 6]
-        assert found.maps.shape == (3, 2, 3)
-        assert found.maps[:, 1, 2].tolist() == [4, 5, 6]
-        assert found.probabilities[0].argmax() == 1
+            classes = np.array([4, 5, 6], np.int64)
+            prediction = await model.explain(IMAGES, classes, asyncio.get_running_loop().time() + 10)
+        maps = prediction.activation_maps
+        assert maps.chosen.tolist() == [4, 5, 6]
+        assert maps.maps.shape == (3, 2, 3)
+        assert maps.maps[:, 1, 2].tolist() == [4, 5, 6]
+        assert maps.probabilities[0].argmax() == 1
         (request,) = server.requests
         assert request.model_spec.signature_name == "explain"
 
@@ -125,12 +124,12 @@ def test_explanations_are_asked_for_by_their_signature(repository: Path, packed:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_answers_of_more_than_grpcs_four_megabytes_are_received(repository: Path, packed: bool) -> None:
+def test_answers_above_grpcs_default_limit_of_4_mb_are_received(repository: Path, packed: bool) -> None:
     values = np.random.default_rng(0).random((300, 4000), np.float32)
     assert values.nbytes > 4_194_304
 
     async def scenario() -> None:
-        server = ObedientServer()
+        server = FakeServer()
         async with started(repository, server):
 
             async def large(request: PredictRequest, context: grpc.aio.ServicerContext) -> PredictResponse:
@@ -142,58 +141,60 @@ def test_answers_of_more_than_grpcs_four_megabytes_are_received(repository: Path
             backend = connect(f"ipv4:127.0.0.1:{server.port}", "127.0.0.1")
             request = messages.predict_request("net", 1, IMAGES)
             deadline = asyncio.get_running_loop().time() + 30
-            read = functools.partial(messages.probabilities, images=300, classes=4000)
-            answer = await backend.predict(request, read, deadline=deadline)
+            parse = functools.partial(messages.probabilities, images=300, classes=4000)
+            answer = await backend.predict(request, parse, deadline=deadline)
             np.testing.assert_array_equal(answer, values)
             await backend.close()
 
     asyncio.run(scenario())
 
 
-def test_a_new_version_takes_over_when_every_server_has_it(repository: Path) -> None:
+def test_a_new_version_becomes_current_when_every_server_has_loaded_it(repository: Path) -> None:
     async def scenario() -> None:
-        one, two = ObedientServer(), ObedientServer()
+        one, two = FakeServer(), FakeServer()
         async with started(repository, one, two) as engine:
             one.states = {1: AVAILABLE, 2: AVAILABLE}
             two.states = {1: AVAILABLE, 2: LOADING}
             await eventually(lambda: asyncio.sleep(0, states(engine) == {1: State.READY, 2: State.READY}))
-            assert await answering(engine) == 1
-            assert await answering(engine, ModelSpec("net", version=2)) == 2  # asked for, the one that has it answers
+            assert await predicted_version(engine) == 1
+            assert (
+                await predicted_version(engine, ModelSpec("net", version=2)) == 2
+            )  # selected by number, the server that has loaded it answers
             two.states = {1: AVAILABLE, 2: AVAILABLE}
             await eventually(lambda: becomes(engine, 2))
             two.states = {1: AVAILABLE, 2: LOADING}  # as after a restart
             for _ in range(20):
-                assert await answering(engine) == 2
+                assert await predicted_version(engine) == 2
                 await asyncio.sleep(0.01)
 
     async def becomes(engine: TfServingEngine, version: int) -> bool:
-        return await answering(engine) == version
+        return await predicted_version(engine) == version
 
     asyncio.run(scenario())
 
 
-def test_the_old_version_answers_until_the_only_one_that_is_to_be_served_is_loaded(repository: Path) -> None:
+def test_an_unselected_version_answers_until_the_selected_one_is_loaded(repository: Path) -> None:
     with models_config.edited(repository) as config:
         policy = models_config.read_policy("latest=1")
         models_config.include(config, repository, "net").model_version_policy.CopyFrom(policy)
 
     async def scenario() -> None:
-        server = ObedientServer({1: AVAILABLE, 2: LOADING})
+        server = FakeServer({1: AVAILABLE, 2: LOADING})
         async with started(repository, server, poll_seconds=60) as engine:
             assert states(engine) == {2: State.LOADING}
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
             old = await engine.acquire(NET)
-            server.states = {2: AVAILABLE}  # swapped between two looks
-            with pytest.raises(VersionGoneError):
+            server.states = {2: AVAILABLE}  # replaced between two polls
+            with pytest.raises(VersionUnloadedError):
                 await old.predict(IMAGES, asyncio.get_running_loop().time() + 10)
-            assert await answering(engine) == 2
+            assert await predicted_version(engine) == 2
 
     asyncio.run(scenario())
 
 
-def test_a_server_that_no_longer_has_the_version_sends_on_to_the_next(repository: Path) -> None:
+def test_the_next_server_answers_when_one_has_unloaded_the_version(repository: Path) -> None:
     async def scenario() -> None:
-        servers = [ObedientServer(), ObedientServer()]
+        servers = [FakeServer(), FakeServer()]
         async with started(repository, *servers) as engine:
             servers[0]._status = servers[1]._status  # type: ignore[method-assign]
             model = await engine.acquire(NET)
@@ -205,24 +206,24 @@ def test_a_server_that_no_longer_has_the_version_sends_on_to_the_next(repository
     asyncio.run(scenario())
 
 
-def test_what_could_not_be_sent_is_tried_again(repository: Path) -> None:
+def test_a_request_that_could_not_be_sent_is_retried(repository: Path) -> None:
     async def scenario() -> None:
-        server = ObedientServer()
+        server = FakeServer()
         async with started(repository, server, poll_seconds=60) as engine:
             model = await engine.acquire(NET)
             await server.stop()
-            asked = asyncio.create_task(model.predict(IMAGES, asyncio.get_running_loop().time() + 10))
+            prediction = asyncio.create_task(model.predict(IMAGES, asyncio.get_running_loop().time() + 10))
             await asyncio.sleep(0)
             await server.start()
-            assert (await asked).probabilities[0].argmax() == 1
+            assert (await prediction).probabilities[0].argmax() == 1
         assert len(server.requests) == 1
 
     asyncio.run(scenario())
 
 
-def test_what_was_sent_is_not_sent_again(repository: Path) -> None:
+def test_a_sent_request_is_never_retried(repository: Path) -> None:
     async def scenario() -> None:
-        servers = [ObedientServer(), ObedientServer()]
+        servers = [FakeServer(), FakeServer()]
 
         async def die(_: PredictRequest, context: grpc.aio.ServicerContext) -> None:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
@@ -230,14 +231,14 @@ def test_what_was_sent_is_not_sent_again(repository: Path) -> None:
         for server in servers:
             server.answer = die
         async with started(repository, *servers) as engine:
-            with pytest.raises(BackendUnavailableError, match="while it computed"):
-                await answering(engine)
+            with pytest.raises(BackendUnavailableError, match="during the call"):
+                await predicted_version(engine)
         assert sum(len(server.requests) for server in servers) == 1
 
     asyncio.run(scenario())
 
 
-def test_the_server_is_told_the_clients_deadline(repository: Path) -> None:
+def test_the_deadline_is_propagated_to_the_server(repository: Path) -> None:
     remaining: list[float] = []
 
     async def scenario() -> None:
@@ -245,54 +246,52 @@ def test_the_server_is_told_the_clients_deadline(repository: Path) -> None:
             remaining.append(context.time_remaining())
             await asyncio.sleep(30)
 
-        async with started(repository, ObedientServer(answer=measure)) as engine:
+        async with started(repository, FakeServer(answer=measure)) as engine:
             with pytest.raises(DeadlineExceededError):
-                await answering(engine, deadline=asyncio.get_running_loop().time() + 0.5)
+                await predicted_version(engine, deadline=asyncio.get_running_loop().time() + 0.5)
 
     asyncio.run(scenario())
     assert 0 < remaining[0] < 1
 
 
-def test_servers_that_scaling_out_adds_are_found_and_those_that_go_are_left(
-    repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_servers_follow_the_addresses_of_their_name(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("serving.engines.tf_serving.pool.RESOLVE_SECONDS", 0.0)
     addresses: list[str] = []
 
     async def scenario() -> None:
-        servers = [ObedientServer(), ObedientServer()]
+        servers = [FakeServer(), FakeServer()]
         for server in servers:
             await server.start()
         addresses.append(f"ipv4:127.0.0.1:{servers[0].port}")
 
-        async def resolved(_: Target) -> set[str]:
+        async def addresses_of(_: Target) -> set[str]:
             if not addresses:
                 raise socket.gaierror("no such name")
             return set(addresses)
 
-        monkeypatch.setattr(Target, "addresses", resolved)
+        monkeypatch.setattr(Target, "addresses", addresses_of)
         pool = BackendPool([Target("headless", 8500)], connect)
         engine = TfServingEngine(repository, pool, poll_seconds=0.02)
         await engine.start()
         try:
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
             addresses.append(f"ipv4:127.0.0.1:{servers[1].port}")
 
-            async def both_asked() -> bool:
-                await answering(engine)
+            async def both_called() -> bool:
+                await predicted_version(engine)
                 return all(server.requests for server in servers)
 
-            await eventually(both_asked)
+            await eventually(both_called)
             del addresses[0]
 
-            async def one_left() -> bool:
+            async def first_removed() -> bool:
                 return [backend.address for backend in pool] == addresses
 
-            await eventually(one_left)
-            assert await answering(engine) == 1
-            addresses.clear()  # a name server that fails takes no server away
+            await eventually(first_removed)
+            assert await predicted_version(engine) == 1
+            addresses.clear()  # a failed look-up removes no server
             await asyncio.sleep(0.1)
-            assert await answering(engine) == 1
+            assert await predicted_version(engine) == 1
         finally:
             await engine.close()
             for server in servers:
@@ -301,22 +300,22 @@ def test_servers_that_scaling_out_adds_are_found_and_those_that_go_are_left(
     asyncio.run(scenario())
 
 
-def test_a_model_that_is_not_the_published_one_is_not_served(repository: Path) -> None:
+def test_a_model_that_does_not_match_its_card_is_not_served(repository: Path) -> None:
     async def scenario() -> None:
-        async with started(repository, ObedientServer(input_shape=(-1, 224, 224, 3))) as engine:
-            (first, _) = engine.models()["net"]
+        async with started(repository, FakeServer(input_shape=(-1, 224, 224, 3))) as engine:
+            (first, _) = engine.model_statuses()["net"]
             assert first.state == State.FAILED
             assert first.error is not None and "[-1, 224, 224, 3]" in first.error
-            with pytest.raises(ModelUnavailableError, match="its card says"):
+            with pytest.raises(ModelUnavailableError, match="the card says"):
                 await engine.acquire(ModelSpec("net", version=1))
-            assert engine.problem() == "no inference server has loaded a model yet"
+            assert engine.not_ready_reason() == "no inference server has loaded a model yet"
 
     asyncio.run(scenario())
 
 
-def test_a_version_that_every_server_failed_to_load_is_failed(repository: Path) -> None:
+def test_a_version_that_all_servers_fail_to_load_is_failed(repository: Path) -> None:
     async def scenario() -> None:
-        server = ObedientServer()
+        server = FakeServer()
         async with started(repository, server) as engine:
 
             async def failed(request: GetModelStatusRequest, context: Any) -> GetModelStatusResponse:

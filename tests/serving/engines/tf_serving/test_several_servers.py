@@ -1,4 +1,4 @@
-"""Several gateways and servers, on hosts of their own where the machine lets tests make networks."""
+"""Several gateways and servers, on separate hosts if the machine allows network namespaces."""
 
 from __future__ import annotations
 
@@ -13,47 +13,45 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
-from tensorflow_serving.apis import (
-    get_model_status_pb2,
-)
+from tensorflow_serving.apis import get_model_status_pb2
 
 from tests.support.backend import Backend
-from tests.support.engines import serving
+from tests.support.engines import serving_flags
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.network import Host, loopback, namespaces
 from tests.support.tf_serving_stack import IMAGE, Stack, eventually, statuses
 
 
 @pytest.mark.parametrize("network", [loopback, namespaces])
-def test_eight_clients_and_three_servers_of_which_one_is_killed(
+def test_killing_one_of_three_servers_fails_only_its_requests_in_flight(
     network: Callable[[int], AbstractContextManager[list[Host]]],
     tmp_path: Path,
     stack: Stack,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two gateways; requests spread. Of those in flight on the server that is killed some fail, and no others."""
+    """Eight clients over two gateways: requests spread over all servers; only those in flight at the kill fail."""
     monkeypatch.setenv("KERAS_ARCHS_POLL_SECONDS", "0.1")
     with ExitStack() as undo:
         try:
             hosts = undo.enter_context(network(5))
         except PermissionError as error:
             pytest.skip(str(error))
-        one_is_killed(hosts, stack.repository, tmp_path)
+        kill_one_server(hosts, stack.repository, tmp_path)
 
 
-def one_is_killed(hosts: list[Host], repository: Path, folder: Path) -> None:
+def kill_one_server(hosts: list[Host], repository: Path, folder: Path) -> None:
     first, second, *rest = hosts
-    servers = [Backend(folder / f"{host.address}.log", *serving(repository), host=host) for host in rest]
+    servers = [Backend(folder / f"{host.address}.log", *serving_flags(repository), host=host) for host in rest]
     clients = 8
-    answers: list[tuple[float, int]] = []  # when begun, and the status
+    answers: list[tuple[float, int]] = []  # start time and status
     stop = threading.Event()
 
     def client(gateway: Gateway) -> None:
         with httpx.Client(base_url=gateway.client.base_url, timeout=60) as http:
             while not stop.is_set():
-                begun = time.monotonic()
+                started = time.monotonic()
                 status = http.post("/classify/tiny/versions/1", content=IMAGE).status_code
-                answers.append((begun, status))
+                answers.append((started, status))
 
     try:
         with ThreadPoolExecutor(len(servers)) as pool:
@@ -69,22 +67,22 @@ def one_is_killed(hosts: list[Host], repository: Path, folder: Path) -> None:
             running = [pool.submit(client, (one, two)[number % 2]) for number in range(clients)]
             try:
                 eventually(lambda: len(answers), lambda count: count >= 300)
-                spread = [server.answered() for server in servers]
+                spread = [server.predict_calls() for server in servers]
                 servers[0].kill()
-                noticed = time.monotonic() + 1  # the gateways' kernel and event loop take a moment to tell them
-                eventually(lambda: sum(begun > noticed for begun, _ in answers), lambda count: count >= 300)
+                noticed = time.monotonic() + 1  # by then both gateways have seen the closed connections
+                eventually(lambda: sum(started > noticed for started, _ in answers), lambda count: count >= 300)
             finally:
                 stop.set()
-            for one_client in running:
-                one_client.result()
+            for future in running:
+                future.result()
     finally:
         for server in servers:
             server.kill()
     assert min(spread) > sum(spread) / 6, spread
-    failed = [(begun, status) for begun, status in answers if status != 200]
+    failed = [(started, status) for started, status in answers if status != 200]
     assert len(failed) <= clients
     assert {status for _, status in failed} <= {503}
-    assert all(begun < noticed for begun, _ in failed)
+    assert all(started < noticed for started, _ in failed)
 
 
 def loaded(server: Backend) -> bool:

@@ -1,4 +1,4 @@
-"""What the stand-in for TensorFlow Serving answers: all other tests here rest on it."""
+"""The stand-in for TensorFlow Serving answers like the real server; the other tests here rely on it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tensorflow_serving.apis import (
 )
 
 from tests.support.backend import ROOT
-from tests.support.engines import serving
+from tests.support.engines import serving_flags
 from tests.support.tf_serving_stack import IMAGE, Stack, predict, statuses
 
 
-def test_the_stand_in_predicts_and_says_which_version_did(channel: grpc.Channel) -> None:
+def test_the_stand_in_predicts_and_names_the_version(channel: grpc.Channel) -> None:
     for spec, version in (({}, 2), ({"version": 1}, 1), ({"label": "stable"}, 1), ({"label": "canary"}, 2)):
         response = predict(channel, **spec)
         assert (response.model_spec.version.value, response.model_spec.signature_name) == (version, "serving_default")
@@ -35,7 +35,7 @@ def test_the_stand_in_predicts_and_says_which_version_did(channel: grpc.Channel)
 
 
 @pytest.mark.parametrize(
-    ("asked", "code", "text"),
+    ("request_options", "code", "text"),
     [
         ({"name": "none"}, "NOT_FOUND", "Servable not found for request: Latest(none)"),
         ({"version": 7}, "NOT_FOUND", "Servable not found for request: Specific(tiny, 7)"),
@@ -46,16 +46,16 @@ def test_the_stand_in_predicts_and_says_which_version_did(channel: grpc.Channel)
         ({"output_filter": ["y"]}, "INVALID_ARGUMENT", "output tensor alias not found in signature: y"),
     ],
 )
-def test_the_stand_in_has_the_servers_own_words(
-    channel: grpc.Channel, asked: dict[str, Any], code: str, text: str
+def test_the_stand_in_has_the_servers_error_messages(
+    channel: grpc.Channel, request_options: dict[str, Any], code: str, text: str
 ) -> None:
     with pytest.raises(grpc.RpcError) as raised:
-        predict(channel, **asked)
+        predict(channel, **request_options)
     assert raised.value.code() == StatusCode[code]
     assert text in raised.value.details()
 
 
-def test_the_stand_in_tells_states_and_ignores_labels_there(channel: grpc.Channel) -> None:
+def test_the_stand_in_reports_states_and_ignores_labels(channel: grpc.Channel) -> None:
     available = get_model_status_pb2.ModelVersionStatus.AVAILABLE
     assert statuses(channel) == statuses(channel, label="stable") == {1: available, 2: available}
     assert statuses(channel, version=2) == {2: available}
@@ -75,7 +75,7 @@ def test_the_stand_in_explains(channel: grpc.Channel) -> None:
     request.inputs["classes"].CopyFrom(tf.make_tensor_proto(np.array([-1, 0])))
     stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
     outputs = stub.Predict(request).outputs
-    assert {name: tuple(dim.size for dim in one.tensor_shape.dim) for name, one in outputs.items()} == {
+    assert {name: tuple(dim.size for dim in output.tensor_shape.dim) for name, output in outputs.items()} == {
         "maps": (2, 32, 32),
         "chosen": (2,),
         "probabilities": (2, 3),
@@ -99,8 +99,8 @@ def test_the_stand_in_classifies_examples(channel: grpc.Channel) -> None:
     assert answer.classes[0].label == "two"
 
 
-def test_labels_at_the_start_need_a_flag(stack: Stack, tmp_path: Path) -> None:
-    flags = [flag for flag in serving(stack.repository) if "labels" not in flag]
+def test_labels_at_startup_need_a_flag(stack: Stack, tmp_path: Path) -> None:
+    flags = [flag for flag in serving_flags(stack.repository) if "labels" not in flag]
     command = [sys.executable, "-m", "tests.support.tf_serving", "--port", "0", *flags]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode != 0

@@ -1,4 +1,4 @@
-"""Explanations of networks that are not the usual ones: untrained, greyscale, for CIFAR, or with no maps at all."""
+"""Explanations of unusual networks: untrained, greyscale, or without class activation maps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PICTURE = {"Accept": "image/png"}
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway with `grey`, untrained, of one channel; and `flat`, which ends in no global average pooling."""
+    """A gateway with two untrained models of one channel: `grey`, and `flat`, which has no global average pooling."""
     import keras
 
     import keras_archs
@@ -51,13 +51,13 @@ def explain(gateway: Gateway, image: bytes, name: str, headers: dict[str, str] |
     return gateway.client.post(f"/explain/{name}", content=image, headers=headers, params=query)
 
 
-def test_untrained_weights_are_said_with_numbers_and_with_a_picture(gateway: Gateway, image: bytes) -> None:
+def test_numbers_and_picture_both_report_untrained_weights(gateway: Gateway, image: bytes) -> None:
     answer = explain(gateway, image, "grey").json()
     assert (answer["trained"], answer["weights"]) == (False, "none")
     assert explain(gateway, image, "grey", PICTURE).headers["X-Model-Trained"] == "false"
 
 
-def test_greyscale_is_explained_in_colour(gateway: Gateway, image: bytes) -> None:
+def test_the_overlay_of_a_greyscale_model_is_in_colour(gateway: Gateway, image: bytes) -> None:
     answer = explain(gateway, image, "grey").json()
     assert np.shape(answer["grid"]) == (16, 24)
     assert answer["input"]["channels"] == 1
@@ -71,7 +71,7 @@ def test_a_label_in_a_header_is_percent_encoded(gateway: Gateway, image: bytes) 
         assert response.headers["X-Class-Label"] == encoded
 
 
-def test_a_network_without_maps_says_so(gateway: Gateway, image: bytes) -> None:
+def test_a_network_without_maps_is_explanation_unsupported(gateway: Gateway, image: bytes) -> None:
     response = explain(gateway, image, "flat")
     assert response.status_code == 422
     problem = response.json()
@@ -81,7 +81,7 @@ def test_a_network_without_maps_says_so(gateway: Gateway, image: bytes) -> None:
     assert gateway.client.post("/classify/flat", content=image).is_success
 
 
-def test_a_version_of_before_there_were_explanations_is_served_and_says_that_it_has_none(
+def test_an_export_without_explanations_is_served_and_is_explanation_unsupported(
     constant_classifier: Any, tmp_path: Path, image: bytes
 ) -> None:
     path = constant_classifier(tmp_path, 1) / artifact.CARD
@@ -95,19 +95,19 @@ def test_a_version_of_before_there_were_explanations_is_served_and_says_that_it_
         assert "exported before" in response.json()["detail"]
 
 
-def test_what_explains_is_loaded_when_something_is_to_be_explained(
+def test_the_explain_signature_is_loaded_on_first_use_and_cached(
     constant_classifier: Any, tmp_path: Path, image: bytes
 ) -> None:
     constant_classifier(tmp_path, 1)
     converted = tmp_path / ".cache"
-    for _ in range(2):  # the second gateway finds what the first has converted
+    for _ in range(2):  # the second gateway uses the cache of the first
         with running_gateway(tmp_path, tmp_path / "log", "--preload", "tiny") as gateway:
             assert gateway.client.post("/classify/tiny", content=image).is_success
             before = {path.name: path.stat().st_mtime_ns for path in converted.iterdir()}
-            assert "what explains" not in gateway.logged()
+            assert "explain signature" not in gateway.logged()
             assert explain(gateway, image, "tiny").is_success
             after = {path.name: path.stat().st_mtime_ns for path in converted.iterdir()}
-            assert "loaded what explains version 1 of tiny" in gateway.logged()
+            assert "loaded the explain signature of version 1 of tiny" in gateway.logged()
             assert "libtensorflow" not in Path(f"/proc/{gateway.process.pid}/maps").read_text()
     assert before == after
     assert len([name for name in after if name.endswith(".xml")]) == 2

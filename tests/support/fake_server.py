@@ -1,4 +1,4 @@
-"""A server that has the versions that it is told to have, and does what a test wants."""
+"""A fake TensorFlow Serving in the test's own process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from serving.engines.tf_serving.protos import (
     TensorShapeProto,
 )
 
-CLASSES = 20  # of `publish`
+CLASSES = 20  # of the models that `publish` publishes
 AVAILABLE = ModelVersionStatus.AVAILABLE
 
 
@@ -40,8 +40,17 @@ def tensor(values: NDArray[Any], *, packed: bool) -> TensorProto:
 
 
 @dataclass
-class ObedientServer:
-    """Has the versions of `net` that it is told to have, and answers with the version, one-hot."""
+class FakeServer:
+    """Serves versions of `net`, which predict their own version number, one-hot.
+
+    Attributes:
+        states: State of each version.
+        input_shape: Shape that the signature declares.
+        packed: Whether answers use `tensor_content` instead of repeated fields.
+        answer: Called before each answer; may abort the call.
+        requests: Predict requests received so far.
+        port: Port of 127.0.0.1, which stays the same after a restart.
+    """
 
     states: dict[int, int] = field(default_factory=lambda: {1: AVAILABLE})
     input_shape: tuple[int, ...] = (-1, 8, 8, 3)
@@ -52,7 +61,7 @@ class ObedientServer:
     _server: grpc.aio.Server | None = None
 
     async def start(self) -> None:
-        """Listens, on the port that it had before if there was one."""
+        """Listen, after a restart on the same port as before."""
         self._server = grpc.aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)])
         for service, methods in {
             "tensorflow.serving.PredictionService": {
@@ -72,7 +81,7 @@ class ObedientServer:
         await self._server.start()
 
     async def stop(self) -> None:
-        """Cuts every connection and refuses more."""
+        """Close all connections and refuse new ones."""
         assert self._server is not None
         await self._server.stop(None)
 

@@ -1,4 +1,4 @@
-"""A runtime that loads versions on command and answers with their number, and the versions that it loads."""
+"""A fake runtime whose models predict their own version number, and versions for it to load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from keras_archs.runtimes.runtime import ActivationMaps, Explain
 
 
 def publish(repository: Path, name: str, version: int, *, kilobytes: int = 1) -> Path:
-    """A version with a card and a file of that size in place of a graph."""
+    """Publish a version with a model card, and a file of this size in place of a graph."""
     folder = repository / name / f".incoming-{version}"
     (folder / "assets.extra").mkdir(parents=True)
     (folder / artifact.SAVED_MODEL).write_bytes(b"x" * 1000 * kilobytes)
@@ -43,10 +43,10 @@ def publish(repository: Path, name: str, version: int, *, kilobytes: int = 1) ->
 
 @dataclass
 class OneHot:
-    """A session whose answer is its version number, one-hot, and so are its maps, all over."""
+    """A session that predicts its version number, one-hot; maps are all 1 for that class and all 0 for others."""
 
     version: int
-    runtime: ObedientRuntime
+    runtime: FakeRuntime
     max_batch: int = 2
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -56,7 +56,7 @@ class OneHot:
     def explainer(self) -> Explain:
         self.runtime.loads.append(f"explain {self.version}")
         assert self.runtime.may_load.wait(10)
-        if self.version in self.runtime.unexplained:
+        if self.version in self.runtime.broken_explainers:
             raise RuntimeError("cannot parse /secret/path")
 
         def explain(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> ActivationMaps:
@@ -70,11 +70,18 @@ class OneHot:
 
 
 @dataclass
-class ObedientRuntime:
-    """Loads what it is given, once `may_load` is set; refuses the versions in `broken`, or to explain with some."""
+class FakeRuntime:
+    """A runtime under the control of a test.
+
+    Attributes:
+        broken: Versions that fail to load.
+        broken_explainers: Versions whose explainer fails to load.
+        may_load: Loads wait until this is set.
+        loads: Loads so far, "name/version" or "explain version".
+    """
 
     broken: set[int] = field(default_factory=set)
-    unexplained: set[int] = field(default_factory=set)
+    broken_explainers: set[int] = field(default_factory=set)
     may_load: threading.Event = field(default_factory=threading.Event)
     loads: list[str] = field(default_factory=list)
 
@@ -89,7 +96,8 @@ class ObedientRuntime:
         return OneHot(int(version_dir.name), self)
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until the condition holds, for at most 10 s."""
     async with asyncio.timeout(10):
-        while not await holds():  # noqa: ASYNC110  the engine shows its state, and announces no change of it
+        while not await condition():  # noqa: ASYNC110  the engine does not announce changes of its state
             await asyncio.sleep(0.005)
