@@ -1,22 +1,26 @@
-"""Measured time for one image, beside which multiply-adds can be put."""
+"""Measured time of an inference, to compare with multiply-adds."""
 
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_archs.analysis.cost import known_shape
 from keras_archs.analysis.extras import import_extra
+from keras_archs.runtimes.runtime import Infer
 
 Engine = Literal["openvino", "tensorflow", "keras"]
 ENGINES: tuple[Engine, ...] = ("openvino", "tensorflow", "keras")
+
+_WARM_UP_RUNS = 2
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,13 @@ class Latency:
     """Time of one batch, in milliseconds."""
 
     engine: Engine
+    """Engine that computed the batch."""
     batch: int
+    """Images in the batch."""
     median: float
+    """Median of the runs, in milliseconds."""
     p90: float
-    """Nine runs of ten were as fast as this, or faster."""
+    """90th percentile of the runs, in milliseconds."""
 
 
 def measure_latency(
@@ -38,17 +45,17 @@ def measure_latency(
     batch: int = 1,
     runs: int = 30,
 ) -> Latency:
-    """Measure how long a model takes, with all cores of this machine at its disposal.
+    """Measure how long a model takes for one batch in float32 on all cores of this machine.
 
-    Times are this machine's, and as noisy as it is: compare models in one run.
+    The times hold for this machine and its load: compare models within one run.
 
     Args:
         model: A functional model with one input.
-        engine: ``"openvino"`` as in the gateway, ``"tensorflow"`` for a saved graph, or ``"keras"`` for a call
-            of the model as it is.
-        input_shape: (height, width, channels); None for the model's own.
-        batch: Images at once.
-        runs: How often to measure, after two runs to warm up.
+        engine: ``"openvino"`` as in the gateway, ``"tensorflow"`` for a SavedModel, or ``"keras"`` for a call of the
+            model itself.
+        input_shape: (height, width, channels) in pixels; None for the model's own.
+        batch: Images per run, at least 1.
+        runs: Number of measured runs, at least 1; two warm-up runs come before.
 
     Returns:
         Median and 90th percentile.
@@ -63,53 +70,47 @@ def measure_latency(
         raise ValueError(f"batch and runs must be at least 1; got batch={batch}, runs={runs}")
     shape = (batch, *known_shape(model, input_shape))
     images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    with ExitStack() as stack:
-        infer = _PREPARE[engine](model, images.shape, stack)
+    with _compiled(model, engine, shape) as infer:
         times = []
-        for _ in range(runs + 2):
+        for _ in range(_WARM_UP_RUNS + runs):
             start = time.perf_counter()
             infer(images)
             times.append(1000 * (time.perf_counter() - start))
-    measured = times[2:]
+    measured = times[_WARM_UP_RUNS:]
     return Latency(engine, batch, statistics.median(measured), float(np.percentile(measured, 90)))
 
 
-Infer = Callable[[Any], Any]
+@contextmanager
+def _compiled(model: keras.Model, engine: Engine, shape: tuple[int, ...]) -> Iterator[Infer]:
+    """Lend a function that computes the model's output; the runtimes may read the SavedModel as long as it is used."""
+    if engine == "keras":
+
+        def call(images: NDArray[Any]) -> NDArray[np.float32]:
+            return np.asarray(model(images, training=False))
+
+        yield call
+        return
+    compiler = _compiler(engine)
+    with tempfile.TemporaryDirectory(prefix="keras-archs-") as folder:
+        _save(model, Path(folder), shape)
+        yield compiler(Path(folder), shape)
 
 
-def _keras(model: keras.Model, _shape: tuple[int, ...], _stack: ExitStack) -> Infer:
-    return lambda images: np.asarray(model(images, training=False))
+def _compiler(engine: Engine) -> Callable[[Path, tuple[int, ...]], Infer]:
+    if engine == "openvino":
+        compiler: Callable[[Path, tuple[int, ...]], Infer] = (
+            import_extra("keras_archs.runtimes.openvino_runtime", "serve").OpenVinoRuntime().compile
+        )
+        return compiler
+    from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
+
+    return TensorFlowRuntime().compile
 
 
-def _saved(model: keras.Model, shape: tuple[int, ...], stack: ExitStack) -> Path:
+def _save(model: keras.Model, folder: Path, shape: tuple[int, ...]) -> None:
     import tensorflow as tf
 
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keras-archs-")))
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("serve", lambda x: model(x, training=False), [tf.TensorSpec(shape, tf.float32)])
     archive.write_out(folder, verbose=False)
-    return folder
-
-
-def _tensorflow(model: keras.Model, shape: tuple[int, ...], stack: ExitStack) -> Infer:
-    import tensorflow as tf
-
-    loaded = tf.saved_model.load(_saved(model, shape, stack))
-    return lambda images: loaded.serve(images).numpy()
-
-
-def _openvino(model: keras.Model, shape: tuple[int, ...], stack: ExitStack) -> Infer:
-    openvino = import_extra("openvino", "serve")
-    core = openvino.Core()
-    compiled = core.compile_model(
-        core.read_model(_saved(model, shape, stack)), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-    )
-    return lambda images: compiled(images)[0]
-
-
-_PREPARE: dict[Engine, Callable[[keras.Model, tuple[int, ...], ExitStack], Infer]] = {
-    "openvino": _openvino,
-    "tensorflow": _tensorflow,
-    "keras": _keras,
-}

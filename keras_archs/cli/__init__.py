@@ -1,4 +1,7 @@
-"""The `keras-archs` command: one module per command, and neither Keras nor TensorFlow until one needs it."""
+"""The `keras-archs` command: one module per command or pair of commands, and what the commands share.
+
+A command imports Keras, TensorFlow or a runtime only when it needs them, so that the other commands start quickly.
+"""
 
 from keras_archs.cli.app import main
 

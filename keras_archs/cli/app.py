@@ -1,4 +1,4 @@
-"""The application: its commands, and what becomes of their errors."""
+"""The command-line application: its commands, and the exit status and message of their errors."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from keras_archs.cli import analysis, classify, export, models, repo, scale, serve
+from keras_archs.cli import classify, compare, export, list_info, profile, repo, scale, serve
 
-app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False)
-app.command("list")(models.list_)
-app.command("info")(models.info)
-app.command("profile")(analysis.profile)
-app.command("compare")(analysis.compare)
+app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+app.command("list")(list_info.list_)
+app.command("info")(list_info.info)
+app.command("profile")(profile.profile)
+app.command("compare")(compare.compare)
 app.command("scale")(scale.scale)
 app.command("coefficients")(scale.coefficients)
 app.command("export")(export.export)
@@ -23,8 +23,8 @@ app.command("serve")(serve.serve)
 app.add_typer(repo.app, name="repo")
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_given: bool) -> None:
+    if is_given:
         from keras_archs import __version__
 
         typer.echo(f"keras-archs {__version__}")
@@ -39,20 +39,20 @@ def _root(
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    """CNN architectures for Keras, and the shortest way from a CNN's name to a REST endpoint."""
+    """CNN architectures for Keras: compare networks, classify images, publish models and serve them over REST."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 def main() -> None:
-    """Runs the command line and exits."""
+    """Run the command line and exit the process."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command and returns its exit status: 0, or 2 after one line that says what is wrong.
+    """Run one command and return its exit status: 0, or 2 after a one-line error message on standard error.
 
-    Typer makes the status 130 of Ctrl-C, and quietly exits with 1 if the reader of a pipe has gone away.
+    Typer turns Ctrl-C into status 130, and exits with 1 and no message if standard output is a closed pipe.
     """
     try:
         status: int | None = app(args=arguments, prog_name="keras-archs", standalone_mode=False)
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(error.format_message())
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except (ValueError, ModuleNotFoundError) as error:  # the latter: an extra that is not installed
+    except (ValueError, ModuleNotFoundError) as error:  # ModuleNotFoundError: an extra is not installed
         return _fail(str(error))
     return status or 0
 

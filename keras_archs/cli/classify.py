@@ -1,19 +1,22 @@
-"""`keras-archs classify`: what is in these pictures."""
+"""`keras-archs classify`: classes of images, without a server."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
 
 from keras_archs.cli.output import JsonOption, working, write_json, write_table
-from keras_archs.cli.startup import import_keras
-from keras_archs.images.labels import ClassScore, best_classes, imagenet_labels
+from keras_archs.cli.quiet import import_keras, quiet_tensorflow
+from keras_archs.images.labels import ClassScore, Label, best_classes, imagenet_labels
 from keras_archs.images.preprocessing import ImageError, load_image
 from keras_archs.registry import create_model, model_card
+from keras_archs.repository.artifact import CONVERSION_CACHE, find_version, read_card
+from keras_archs.runtimes.local import installed_runtime, load_version, predict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,43 +24,104 @@ if TYPE_CHECKING:
     from keras_archs.images.preprocessing import Preprocessing
 
 
+class _Answer(NamedTuple):
+    probabilities: NDArray[np.float32]
+    labels: Sequence[Label]
+    source: dict[str, Any]
+    """Model, weights and, with a repository, version: the first entries of the JSON document."""
+
+
 def classify(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="JPEG, PNG, WebP, BMP or GIF files.")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="JPEG, PNG, WebP, BMP or GIF files.")],
     model: Annotated[
-        str, typer.Option(metavar="NAME", help="The model; `keras-archs list` prints the names.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Name of the model, as 'keras-archs list' prints it or as published in --repository."
+        ),
     ] = "efficientnet-lite0",
     weights: Annotated[
-        str, typer.Option(metavar="TAG|PATH", help="Weights with ImageNet's classes: a tag or a file.")
-    ] = "imagenet",
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes to show for each image.")] = 5,
+        str | None,
+        typer.Option(
+            metavar="TAG|PATH", show_default="imagenet", help="Weights with ImageNet's classes: a tag or a file."
+        ),
+    ] = None,
+    # no environment variable: KERAS_ARCHS_REPOSITORY, set for `serve`, must not change the answers of `classify`
+    repository: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Classify with a model published in this folder, with its own labels."),
+    ] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Version in --repository; the newest by default.")
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Number of classes to show for each image.")] = 5,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify images with a model of ImageNet's classes, without a server."""
+    """Classify images on this machine, without a server.
+
+    Without --repository, Keras runs a model with ImageNet's classes. With --repository, a published version runs on
+    OpenVINO, or on TensorFlow if OpenVINO is not installed; this starts faster and knows the labels of your own model.
+    """
+    if repository is None:
+        if version is not None:
+            raise ValueError("--version is the version of a published model: give --repository DIR as well")
+        answer = _classify_with_keras(images, model, weights or "imagenet")
+    else:
+        if weights is not None:
+            raise ValueError("--weights does not go with --repository: a published version has weights of its own")
+        answer = _classify_with_repository(images, repository, model, version)
+    results = [best_classes(scores, answer.labels, top_k) for scores in answer.probabilities]
+    if as_json:
+        documents = [
+            {"image": image, "predictions": [asdict(score) for score in best]}
+            for image, best in zip(images, results, strict=True)
+        ]
+        write_json({**answer.source, "images": documents})
+        return
+    for image, best in zip(images, results, strict=True):
+        _write_text(image if len(images) > 1 else None, best)
+
+
+def _classify_with_keras(images: Sequence[str], model: str, weights: str) -> _Answer:
     preprocessing = model_card(model).preprocessing
-    # The images first: a file that cannot be read should not cost the seconds that Keras takes to start.
-    pixels = np.stack([_load(image, preprocessing) for image in images])
+    pixels = _load(images, preprocessing)
     with working(f"Classifying with {model}"):
         import_keras()
         network = create_model(model, weights=weights)
         if (classes := network.output_shape[-1]) != len(imagenet_labels()):
             raise ValueError(
-                f"classify names ImageNet's {len(imagenet_labels())} classes, but {model} has {classes}: "
-                "export it with labels of its own, and serve it"
+                f"without --repository, classify has labels only for ImageNet's {len(imagenet_labels())} classes, but "
+                f"{model} has {classes}: publish it with its labels (keras_archs.export_model), then give "
+                "--repository DIR"
             )
         probabilities = network.predict(preprocessing.normalize(pixels), verbose=0)
-    predictions = [best_classes(scores, imagenet_labels(), top_k) for scores in probabilities]
-    if as_json:
-        results = [
-            {"image": image, "predictions": [asdict(one) for one in best]}
-            for image, best in zip(images, predictions, strict=True)
-        ]
-        write_json({"model": model, "weights": weights, "images": results})
-        return
-    for image, best in zip(images, predictions, strict=True):
-        _write_text(image if len(images) > 1 else None, best)
+    return _Answer(probabilities, imagenet_labels(), {"model": model, "weights": weights})
 
 
-def _load(image: str, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+def _classify_with_repository(images: Sequence[str], repository: Path, model: str, version: int | None) -> _Answer:
+    version_dir = find_version(repository, model, version)
+    card = read_card(version_dir)
+    pixels = _load(images, card.preprocessing)
+    with working(f"Classifying with {model} version {version_dir.name}"):
+        with quiet_tensorflow():
+            runtime = installed_runtime(cache_dir=repository / CONVERSION_CACHE)
+        probabilities = predict(load_version(runtime, version_dir, card), pixels)
+    if not card.weights.trained:
+        typer.echo(f"note: {model} version {version_dir.name} has untrained weights: its scores mean nothing", err=True)
+    source = {
+        "model": model,
+        "version": int(version_dir.name),
+        "weights": card.weights.source,
+        "trained": card.weights.trained,
+    }
+    return _Answer(probabilities, card.labels, source)
+
+
+def _load(images: Sequence[str], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """Load the images: before Keras or a runtime starts, which takes seconds, so that a bad file is refused at once."""
+    return np.stack([_load_one(image, preprocessing) for image in images])
+
+
+def _load_one(image: str, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     try:
         return load_image(image, preprocessing)
     except ImageError as error:
@@ -69,7 +133,7 @@ def _write_text(heading: str | None, best: Sequence[ClassScore]) -> None:
         typer.echo(typer.format_filename(heading))
     write_table(
         ["score", "label", "WordNet id", "index"],
-        [[f"{one.score:.1%}", one.label, one.wordnet_id or "", str(one.index)] for one in best],
+        [[f"{score.score:.1%}", score.label, score.wordnet_id or "", str(score.index)] for score in best],
         right=["score", "index"],
     )
     if heading is not None:

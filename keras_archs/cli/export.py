@@ -1,4 +1,4 @@
-"""`keras-archs export`: a registry model into a model repository."""
+"""`keras-archs export`: publish a network of the registry in a model repository."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from keras_archs.cli.output import JsonOption, working, write_json
-from keras_archs.cli.startup import import_keras
+from keras_archs.cli.quiet import import_keras
 from keras_archs.registry import create_model, model_card
 from keras_archs.repository.artifact import check_name, published_versions
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="NAME", help="The model; `keras-archs list` prints the names.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model, as 'keras-archs list' prints it.")],
     weights: Annotated[
         str | None, typer.Option(metavar="TAG|PATH", help="Weights: a tag such as 'imagenet', or a file.")
     ] = None,
@@ -22,13 +22,14 @@ def export(
         Path, typer.Option(metavar="DIR", envvar="KERAS_ARCHS_REPOSITORY", help="Folder of the model repository.")
     ] = Path("models"),
     name: Annotated[
-        str | None, typer.Option(metavar="PUBLISHED_NAME", help="Name to publish under, if not the model's.")
+        str | None, typer.Option(metavar="PUBLISHED_NAME", help="Name to publish under; the model's own by default.")
     ] = None,
     version: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Version to publish; the next one by default.")
+        int | None, typer.Option(min=1, metavar="N", help="Version to publish; the next free one by default.")
     ] = None,
     if_missing: Annotated[
-        bool, typer.Option("--if-missing", help="Do nothing if it is there: this version or, without --version, any.")
+        bool,
+        typer.Option("--if-missing", help="Do nothing if the version (without --version: any version) is published."),
     ] = False,
     allow_untrained: Annotated[
         bool, typer.Option("--allow-untrained", help="Publish without trained weights; every answer will say so.")
@@ -39,9 +40,9 @@ def export(
     card = model_card(model)
     published_as = check_name(name or card.name)
     folder = repository / published_as
-    there = published_versions(folder)
-    if if_missing and (there if version is None else version in there):
-        _report(published_as, version or there[-1], folder, exported=False, as_json=as_json)
+    versions = published_versions(folder)
+    if if_missing and (versions if version is None else version in versions):
+        _report(published_as, version or versions[-1], folder, exported=False, as_json=as_json)
         return
     if weights is None and not allow_untrained:
         tags = "".join(f"--weights {tag}, " for tag in card.weights)
@@ -65,4 +66,4 @@ def _report(name: str, version: int, folder: Path, *, exported: bool, as_json: b
     if as_json:
         write_json({"name": name, "version": version, "path": str(path), "exported": exported})
     else:
-        typer.echo(f"{name} version {version} {'published' if exported else 'is there already'}: {path}")
+        typer.echo(f"{name} version {version} {'published' if exported else 'exists already'}: {path}")

@@ -1,4 +1,4 @@
-"""`keras-archs list` and `keras-archs info`: what the registry knows."""
+"""`keras-archs list` and `keras-archs info`: the networks of the registry and their cards."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 def list_(
     pattern: Annotated[
-        str, typer.Argument(help="Shell-style pattern that the names must match, e.g. 'efficientnet-*'.")
+        str, typer.Argument(metavar="PATTERN", help="Shell-style pattern of names, e.g. 'efficientnet-*'.")
     ] = "*",
     as_json: JsonOption = False,
 ) -> None:
-    """List the models: input, parameters, multiply-adds, published accuracy and weights."""
+    """List the models: input size, parameters, multiply-adds, published accuracy and available weights."""
     cards = [model_card(name) for name in list_models(pattern)]
     if not cards:
-        raise ValueError(f"no model matches {pattern!r}; patterns are shell-style: '*lite*' matches every Lite")
+        raise ValueError(
+            f"no model matches {pattern!r}; patterns are shell-style, e.g. '*lite*' for every Lite network"
+        )
     if as_json:
         write_json([_as_json(card) for card in cards])
         return
@@ -45,10 +47,10 @@ def list_(
 
 
 def info(
-    name: Annotated[str, typer.Argument(help="A model's name; `keras-archs list` prints them.")],
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model, as 'keras-archs list' prints it.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show a model's card: paper, input, preprocessing, cost and weights."""
+    """Show the card of a model: paper, builder, input, preprocessing, cost and weights."""
     card = model_card(name)
     if as_json:
         write_json(_as_json(card))
@@ -58,20 +60,20 @@ def info(
 
 
 def _facts(card: ModelCard) -> list[tuple[str, str]]:
-    how, cost = card.preprocessing, card.cost
+    preprocessing, cost = card.preprocessing, card.cost
     return [
         ("name", card.name),
         ("title", card.title),
         ("family", card.family),
         ("builder", f"keras_archs.{card.builder}({_arguments(card)})"),
         ("paper", f"{card.paper.title} ({card.paper.year}), https://arxiv.org/abs/{card.paper.arxiv}"),
-        ("input", f"{_input(card)}, {'RGB' if how.channels == 3 else 'greyscale'}"),
-        ("preprocessing", f"{how.interpolation}, centre crop of {how.crop_fraction:.4g}"),
-        ("", f"(pixel - mean) / std; mean {_numbers(how.mean)}, std {_numbers(how.std)}"),
-        ("parameters", f"{cost.trainable:,} trainable, {cost.non_trainable:,} not"),
+        ("input", f"{_input(card)}, {'RGB' if preprocessing.channels == 3 else 'greyscale'}"),
+        ("preprocessing", f"{preprocessing.interpolation}, centre crop of {preprocessing.crop_fraction:.4g}"),
+        ("", f"(pixel - mean) / std; mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}"),
+        ("parameters", f"{cost.trainable:,} trainable, {cost.non_trainable:,} non-trainable"),
         ("multiply-adds", f"{cost.macs:,}"),
         ("top-1", f"{card.top1.value} % ({card.top1.source})" if card.top1 else "not published"),
-        ("weights", ", ".join(card.weights) or "none; load your own with a path"),
+        ("weights", ", ".join(card.weights) or "none; load your own from a file"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What the commands share in writing: results to standard output, progress and notes to standard error."""
+"""Output of the commands: results go to standard output, progress and notes to standard error."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _GAP = 2
 
 
 def write_json(document: object) -> None:
-    """Prints one JSON document."""
+    """Print one JSON document."""
     typer.echo(json.dumps(document, indent=2))
 
 
 def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Prints a table: drawn by Rich on a terminal, else as aligned columns, which are never cut short.
+    """Print a table: drawn by Rich on a terminal, else as aligned columns of untruncated text.
 
     Args:
-        headings: one per column.
-        rows: the cells, as text.
-        right: headings of the columns that are aligned to the right.
+        headings: Headings of the columns.
+        rows: Cells of each row, as text.
+        right: Headings of the right-aligned columns.
     """
     if sys.stdout.isatty():
         _draw_table(headings, rows, right)
@@ -42,13 +42,13 @@ def write_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right
 
 
 def write_rows(rows: Sequence[Mapping[str, object]], *, left: Sequence[str]) -> None:
-    """Prints a table of rows with the same keys, aligned to the right but for the headings ``left``."""
+    """Print a table of rows with the same keys; all columns but those named in `left` are right-aligned."""
     headings, cells = as_text(rows)
     write_table(headings, cells, right=[heading for heading in headings if heading not in left])
 
 
 def as_text(rows: Sequence[Mapping[str, object]]) -> tuple[list[str], list[list[str]]]:
-    """Headings and cells of rows with the same keys."""
+    """Return the headings and the cells of rows with the same keys."""
     return [key.replace("_", " ") for key in rows[0]], [[_cell(value) for value in row.values()] for row in rows]
 
 
@@ -80,13 +80,13 @@ def _draw_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: S
 
 @contextmanager
 def working(activity: str) -> Iterator[None]:
-    """Shows on a terminal, while the body runs, that something takes its time."""
+    """Show `activity` with a spinner while the `with` block runs, if standard error is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
     from rich.console import Console
 
-    # A descriptor of its own: `import_keras` turns the usual one away for a while.
+    # a copy of the descriptor, because `quiet_tensorflow` redirects descriptor 2 for a while
     descriptor = os.dup(sys.stderr.fileno())
     with (
         os.fdopen(descriptor, "w", encoding=sys.stderr.encoding) as terminal,

@@ -1,4 +1,4 @@
-"""The pictures that the commands draw, beside their tables."""
+"""The option `--plot`: draw a command's table as a picture or an HTML page."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".png", ".svg", ".pdf", ".html")
 
-PictureOption = Annotated[
+PlotOption = Annotated[
     str | None,
     typer.Option(
         "--plot",
         metavar="FILE",
-        help="Draw it as well, to a .png, .svg or .pdf file, or with its table to an .html page.",
+        help="Also draw the result: a .png, .svg or .pdf picture, or an .html page with picture and table.",
     ),
 ]
 
 
-def check_picture(path: str | None) -> None:
-    """Refuses a name that says of no format, before any work is done.
+def check_plot(path: str | None) -> None:
+    """Check the file name of `--plot` before the command starts its work.
 
     Raises:
-        ValueError: If it does.
+        ValueError: The name has no suffix of a known format.
     """
     if path and not path.lower().endswith(_SUFFIXES):
-        raise ValueError(f"a picture's name ends in {', '.join(_SUFFIXES)}; got {path!r}")
+        raise ValueError(f"the file of --plot must end in {', '.join(_SUFFIXES)}; got {path!r}")
 
 
-def save_picture(path: str, figure: Figure, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Saves a figure in the format that its file's name says; a page has the table, too."""
+def save_plot(path: str, figure: Figure, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Save a figure in the format that the file's suffix names; an .html page also contains the table."""
     if not path.lower().endswith(".html"):
         figure.savefig(path)
         return

@@ -1,4 +1,4 @@
-"""Starting Keras and its backend without the chatter."""
+"""Import Keras and TensorFlow without TensorFlow's log lines."""
 
 from __future__ import annotations
 
@@ -7,32 +7,39 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 
 def import_keras() -> None:
-    """Imports Keras and its backend. TensorFlow stays silent unless TF_CPP_MIN_LOG_LEVEL says otherwise."""
-    if _LEVEL in os.environ:
-        import keras
-    else:
-        os.environ[_LEVEL] = "3"  # for everything after the import
-        with _discarded_stderr():
-            import keras  # noqa: F401
+    """Import Keras and its backend, quietly."""
+    with quiet_tensorflow():
+        import keras  # noqa: F401
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Silence TensorFlow while the `with` block imports it, and afterwards; TF_CPP_MIN_LOG_LEVEL, if set, decides."""
+    if _LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[_LOG_LEVEL] = "3"  # errors only, for the log lines after the import
+    with _discarded_stderr():
+        yield
 
 
 @contextmanager
 def _discarded_stderr() -> Iterator[None]:
-    """Discards what is written to file descriptor 2.
+    """Discard everything that is written to file descriptor 2.
 
-    TensorFlow's C++ libraries log some lines while they are loaded, before they obey any variable.
+    TensorFlow's C++ libraries log some lines while they are loaded, before they read TF_CPP_MIN_LOG_LEVEL.
     """
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    original = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(original, 2)
+        os.close(original)
+        os.close(null)

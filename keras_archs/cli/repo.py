@@ -1,4 +1,4 @@
-"""`keras-archs repo`: what a model repository serves, in which versions and under which labels."""
+"""`keras-archs repo`: the models, versions and version labels that a repository serves."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ import typer
 
 from keras_archs.cli.output import JsonOption, write_json, write_table
 from keras_archs.repository import models_config
-from keras_archs.repository.artifact import published_models
+from keras_archs.repository.artifact import check_repository, find_versions, published_models
 
-app = typer.Typer(help="Manage what a repository serves: models.config, for the gateway and TensorFlow Serving alike.")
+app = typer.Typer(
+    help="Choose the models, versions and labels that the gateway and TensorFlow Serving serve (models.config).",
+    rich_markup_mode="markdown",
+)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name in the repository.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model in the repository.")]
 Repository = Annotated[
     Path, typer.Option(metavar="DIR", envvar="KERAS_ARCHS_REPOSITORY", help="Folder of the model repository.")
 ]
 ServedFrom = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="The repository as TensorFlow Serving sees it, if its paths differ from yours."),
+    typer.Option(metavar="DIR", help="Path of the repository on TensorFlow Serving's machine, if it differs."),
 ]
 MODELS = Path("models")
 
 
 @app.command("list")
 def list_(repository: Repository = MODELS, as_json: JsonOption = False) -> None:
-    """Show each model's versions on disk, its policy, the versions served and their labels."""
-    config = models_config.read(_existing(repository))
+    """Show the published versions of each model, its policy, the served versions and their labels."""
+    config = models_config.read(check_repository(repository))
     named = models_config.entries(config) if config is not None else {}
     published = published_models(repository)
     rows: list[dict[str, Any]] = []
@@ -67,18 +70,18 @@ def list_(repository: Repository = MODELS, as_json: JsonOption = False) -> None:
 def label(
     name: Name,
     labels: Annotated[
-        list[str], typer.Argument(metavar="LABEL=VERSION...", help="Labels to give or move; LABEL= takes one away.")
+        list[str], typer.Argument(metavar="LABEL=VERSION", help="Labels to set or move; LABEL= removes one.")
     ],
     repository: Repository = MODELS,
     served_from: ServedFrom = None,
 ) -> None:
-    """Give labels such as stable and canary to versions, or move them: rolling back is moving a label.
+    """Label versions, e.g. stable=1 canary=2. To roll back, move the label.
 
-    A version must be served before it gets a label; TensorFlow Serving refuses the whole file otherwise.
+    Only a served version can have a label: TensorFlow Serving refuses the whole models.config otherwise.
     """
     changes = dict(_label(text) for text in labels)
-    with models_config.edited(_existing(repository), served_from=served_from) as config:
-        on_disk = _published(repository, name)
+    with models_config.edited(check_repository(repository), served_from=served_from) as config:
+        on_disk = find_versions(repository, name)
         entry = models_config.include(config, repository, name, served_from=served_from)
         served = models_config.served_versions(on_disk, entry.model_version_policy)
         for key, version in changes.items():
@@ -101,10 +104,10 @@ def policy(
     repository: Repository = MODELS,
     served_from: ServedFrom = None,
 ) -> None:
-    """Choose the versions of a model to serve. TensorFlow Serving holds them all in memory."""
+    """Choose the versions of a model to serve. TensorFlow Serving keeps every served version in memory."""
     chosen = models_config.read_policy(versions)
-    with models_config.edited(_existing(repository), served_from=served_from) as config:
-        on_disk = _published(repository, name)
+    with models_config.edited(check_repository(repository), served_from=served_from) as config:
+        on_disk = find_versions(repository, name)
         entry = models_config.include(config, repository, name, served_from=served_from)
         served = models_config.served_versions(on_disk, chosen)
         if not served:
@@ -120,27 +123,14 @@ def policy(
 
 @app.command()
 def remove(name: Name, repository: Repository = MODELS) -> None:
-    """Stop serving a model. Its files stay, and `policy` serves it again."""
-    with models_config.edited(_existing(repository)) as config:
+    """Stop serving a model. Its files stay; 'keras-archs repo policy' serves it again."""
+    with models_config.edited(check_repository(repository)) as config:
         if name not in models_config.entries(config):
             raise models_config.ConfigError(f"{name} is not served; served: {_listed(models_config.entries(config))}")
-        kept = [entry for entry in config.model_config_list.config if entry.name != name]
+        remaining = [entry for entry in config.model_config_list.config if entry.name != name]
         del config.model_config_list.config[:]
-        config.model_config_list.config.extend(kept)
-    typer.echo(f"{name} is not served any more")
-
-
-def _existing(repository: Path) -> Path:
-    if not repository.is_dir():
-        raise ValueError(f"there is no model repository at {repository}; `keras-archs export` makes one")
-    return repository
-
-
-def _published(repository: Path, name: str) -> tuple[int, ...]:
-    published = published_models(repository)
-    if name not in published:
-        raise ValueError(f"no model {name!r} is published in {repository}; published: {_listed(published)}")
-    return tuple(published[name])
+        config.model_config_list.config.extend(remaining)
+    typer.echo(f"{name} is no longer served")
 
 
 def _label(text: str) -> tuple[str, int | None]:

@@ -1,4 +1,4 @@
-"""`keras-archs scale` and `coefficients`: compound scaling, counted on real graphs."""
+"""`keras-archs scale` and `keras-archs coefficients`: compound scaling, with counts of real graphs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 
 from keras_archs.cards.scaling import GRID, PAPER, growth
 from keras_archs.cli.output import JsonOption, as_text, working, write_json, write_rows
-from keras_archs.cli.picture import PictureOption, check_picture, save_picture
-from keras_archs.cli.startup import import_keras
+from keras_archs.cli.plot_option import PlotOption, check_plot, save_plot
+from keras_archs.cli.quiet import import_keras
 from keras_archs.registry import SCALABLE, check_baseline, scalable
 
 if TYPE_CHECKING:
@@ -22,22 +22,28 @@ _BASELINES = f"The network to scale: {', '.join(SCALABLE)}."
 
 
 def scale(
-    baseline: Annotated[str, typer.Argument(help=_BASELINES)] = "efficientnet-b0",
+    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help=_BASELINES)] = "efficientnet-b0",
     phi: Annotated[
-        str, typer.Option(metavar="LIST", help="Members, e.g. 0..7 or 0,0.5,1: how much there is to compute with.")
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Compound coefficients: a range 0..7 or a list 0,0.5,1. The cost grows as 2^phi.",
+        ),
     ] = "0..7",
-    alpha: Annotated[float, typer.Option(help="Factor on the depth for each step of phi.")] = PAPER[0],
-    beta: Annotated[float, typer.Option(help="Factor on the width.")] = PAPER[1],
-    gamma: Annotated[float, typer.Option(help="Factor on the resolution.")] = PAPER[2],
-    max_macs: Annotated[float | None, typer.Option(help="Show only the largest member within so many.")] = None,
-    max_params: Annotated[float | None, typer.Option(help="The same for parameters.")] = None,
-    max_latency_ms: Annotated[float | None, typer.Option(help="The same for measured milliseconds.")] = None,
-    plot: PictureOption = None,
+    alpha: Annotated[float, typer.Option(help="Depth is multiplied by alpha^phi.")] = PAPER[0],
+    beta: Annotated[float, typer.Option(help="Width is multiplied by beta^phi.")] = PAPER[1],
+    gamma: Annotated[float, typer.Option(help="Resolution is multiplied by gamma^phi.")] = PAPER[2],
+    max_macs: Annotated[
+        float | None, typer.Option(help="Show only the largest network with at most this many multiply-adds.")
+    ] = None,
+    max_params: Annotated[float | None, typer.Option(help="Likewise, with at most this many parameters.")] = None,
+    max_latency_ms: Annotated[float | None, typer.Option(help="Likewise, within this measured time per image.")] = None,
+    plot: PlotOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Grow a network by compound scaling, and show what rounding makes of 2^phi."""
+    """Scale a network by EfficientNet's compound scaling, and compare its real growth with 2^phi."""
     check_baseline(baseline)
-    check_picture(plot)
+    check_plot(plot)
     phis = _phis(phi)
     with working(f"Scaling {baseline}"):
         import_keras()
@@ -47,16 +53,16 @@ def scale(
         build = scalable(baseline)
         coefficients = (alpha, beta, gamma)
         if max_macs is None and max_params is None and max_latency_ms is None:
-            found = members(build, phis, coefficients)
+            family = members(build, phis, coefficients)
         else:
             budget = Budget(max_macs, max_params, max_latency_ms)
-            found = (member_for_budget(build, phis, budget, coefficients),)
-    rows = [_row(member, growth(*coefficients)) for member in found]
+            family = (member_for_budget(build, phis, budget, coefficients),)
+    rows = [_row(member, growth(*coefficients)) for member in family]
     if plot:
         from keras_archs.analysis.plots import plot_growth
 
         title = f"{baseline}, scaled with alpha={alpha:g}, beta={beta:g}, gamma={gamma:g}"
-        save_picture(plot, plot_growth({baseline: found}), title, *as_text(rows))
+        save_plot(plot, plot_growth({baseline: family}), title, *as_text(rows))
     if as_json:
         write_json(rows)
     else:
@@ -64,15 +70,18 @@ def scale(
 
 
 def coefficients(
-    baseline: Annotated[str, typer.Argument(help=_BASELINES)] = "efficientnet-b0",
-    grid: Annotated[str, typer.Option(metavar="LIST", help="What to try for alpha, beta and gamma each.")] = _GRID,
-    target: Annotated[float, typer.Option(help="Times the multiply-adds that each step of phi is to need.")] = 2.0,
-    tolerance: Annotated[float, typer.Option(help="Part of the target that the real growth may miss it by.")] = 0.05,
+    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help=_BASELINES)] = "efficientnet-b0",
+    grid: Annotated[str, typer.Option(metavar="LIST", help="Values to try for each of alpha, beta and gamma.")] = _GRID,
+    target: Annotated[
+        float, typer.Option(help="Factor by which multiply-adds should grow with each step of phi.")
+    ] = 2.0,
+    tolerance: Annotated[float, typer.Option(help="Relative deviation from the target that is accepted.")] = 0.05,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which coefficients of a grid keep the budget of compound scaling, by real counts instead of the formula.
+    """Find the compound-scaling coefficients whose multiply-adds grow by the target factor, by counting real graphs.
 
-    All of the grid takes some minutes. To rank what is found by trainings is `keras_archs.search_coefficients`.
+    The whole grid takes some minutes. To rank the coefficients by short trainings, use
+    keras_archs.search_coefficients in Python.
     """
     check_baseline(baseline)
     values = _numbers(grid)
@@ -82,10 +91,10 @@ def coefficients(
         import_keras()
         from keras_archs.analysis.coefficients import feasible_coefficients
 
-        found = feasible_coefficients(
+        points = feasible_coefficients(
             scalable(baseline), target=target, tolerance=tolerance, alphas=values, betas=values, gammas=values
         )
-    rows = [{**asdict(point), "growth": round(point.growth, 3), "formula": round(point.formula, 3)} for point in found]
+    rows = [{**asdict(point), "growth": round(point.growth, 3), "formula": round(point.formula, 3)} for point in points]
     if as_json:
         write_json(rows)
         return
@@ -94,7 +103,7 @@ def coefficients(
 
 
 def _phis(text: str) -> list[float]:
-    """Read ``0..7`` or ``0,0.5,1``."""
+    """Parse ``0..7`` or ``0,0.5,1``."""
     bounds = re.fullmatch(r"(\d+)\.\.(\d+)", text)
     phis: list[float] = list(range(int(bounds[1]), int(bounds[2]) + 1)) if bounds else _numbers(text)
     if not phis:
@@ -103,7 +112,7 @@ def _phis(text: str) -> list[float]:
 
 
 def _numbers(text: str) -> list[float]:
-    """Read ``1,1.1,1.2``; nothing of what is not like it."""
+    """Parse ``1,1.1,1.2``; return [] for any other text."""
     try:
         return [float(number) for number in text.split(",")]
     except ValueError:

@@ -1,4 +1,4 @@
-"""`keras-archs serve`: the gateway."""
+"""`keras-archs serve`: start the gateway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 
 def _flag(text: str, **options: Any) -> Any:
-    # What is not given stays with the gateway's settings, so there is no default to show here.
+    # the defaults are those of serving.settings, which is not imported for the help text
     return typer.Option(help=text, show_default=False, **options)
 
 
@@ -18,24 +18,30 @@ def serve(
     host: Annotated[str | None, _flag("Address to listen on.")] = None,
     port: Annotated[int | None, _flag("Port to listen on; 0 for any free one.", min=0, max=65535)] = None,
     engine: Annotated[
-        Literal["embedded", "tf-serving"] | None, _flag("What answers: this process, or TensorFlow Serving.")
+        Literal["embedded", "tf-serving"] | None, _flag("Where models run: in this process, or in TensorFlow Serving.")
     ] = None,
     backend: Annotated[
-        list[str] | None, _flag("TensorFlow Serving's gRPC port; repeatable.", metavar="HOST:PORT")
+        list[str] | None, _flag("Address of a TensorFlow Serving's gRPC port; repeatable.", metavar="HOST:PORT")
     ] = None,
-    runtime: Annotated[Literal["openvino", "tensorflow"] | None, _flag("What computes the predictions.")] = None,
-    precision: Annotated[Literal["f32", "bf16", "auto"] | None, _flag("Arithmetic of the OpenVINO runtime.")] = None,
+    runtime: Annotated[
+        Literal["openvino", "tensorflow"] | None, _flag("Library that runs models in this process.")
+    ] = None,
+    precision: Annotated[
+        Literal["f32", "bf16", "auto"] | None, _flag("Arithmetic of OpenVINO; auto for the fastest.")
+    ] = None,
     preload: Annotated[
-        list[str] | None, _flag("Model to load before the gateway is ready; repeatable.", metavar="NAME")
+        list[str] | None, _flag("Model to load before the gateway reports ready; repeatable.", metavar="NAME")
     ] = None,
-    memory_limit_mb: Annotated[int | None, _flag("Bound on the loaded models' size, in MB.", min=1)] = None,
+    memory_limit_mb: Annotated[int | None, _flag("Largest total size of the loaded models, in MB.", min=1)] = None,
     max_body_mb: Annotated[float | None, _flag("Largest request body, in MB.")] = None,
-    log_level: Annotated[Literal["debug", "info", "warning", "error"] | None, _flag("How much to log.")] = None,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"] | None, _flag("Least severe messages to log.")
+    ] = None,
 ) -> None:
     """Serve the models of a repository over HTTP.
 
-    Every flag has an environment variable, KERAS_ARCHS_<FLAG>: KERAS_ARCHS_MAX_BODY_MB for --max-body-mb. The flag
-    wins over the variable, and the variable over the default.
+    Every flag can also be set by an environment variable, e.g. KERAS_ARCHS_MAX_BODY_MB for --max-body-mb. A flag
+    overrides its variable.
     """
     given = {
         "repository": repository,

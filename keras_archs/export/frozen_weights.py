@@ -1,8 +1,8 @@
-"""Weights as constants of a SavedModel.
+"""Weights as constants in the graph of a SavedModel.
 
-TensorFlow holds a function's constants several times over for each function that calls it, and again while it saves:
-some 25 times in all, 13 GB for a network of half a gigabyte. So it traces and saves a graph of zeros, which takes no
-room whatever their shape, and the weights are put in their place on disk.
+TensorFlow copies a function's constants for each function that calls it, and again while it saves the graph: about 25
+copies in all, 13 GB for a network of half a gigabyte. So TensorFlow traces and saves a graph of zeros, which take no
+memory whatever their shape, and the weights replace the zeros in the file.
 """
 
 import math
@@ -15,44 +15,49 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_archs.repository import artifact
 
-_MOST_BYTES = 2**31 - 2**24  # a protocol buffer has at most 2 GiB, and the graph needs some of them
+_MAX_BYTES = 2**31 - 2**24  # a protocol buffer holds at most 2 GiB; 16 MiB of them are for the rest of the graph
 
 
 class FrozenWeights:
-    """A network's weights on their way into a SavedModel."""
+    """Weights of a network that are written into a SavedModel."""
 
     def __init__(self) -> None:
         self._variables: list[keras.Variable] = []
 
-    def stand_ins(self, variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
-        """Zeros for these variables, in the graph that is being traced: once or, as TensorFlow likes, again."""
+    def zeros(self, variables: Sequence[keras.Variable]) -> list[tf.Tensor]:
+        """Return a constant of zeros for each variable, in the graph that is being traced.
+
+        TensorFlow may trace a function more than once; the constants have the same names in each trace.
+        """
         self._variables = list(variables)
-        return [tf.constant(0, one.dtype, one.shape, name=_name(number)) for number, one in enumerate(variables)]
+        return [
+            tf.constant(0, variable.dtype, variable.shape, name=_constant_name(index))
+            for index, variable in enumerate(variables)
+        ]
 
     def write_into(self, version_dir: Path) -> None:
-        """Puts the weights where the saved graph has zeros.
+        """Replace the zeros in the saved graph by the weights.
 
         Raises:
-            ValueError: They are too large for it.
+            ValueError: The weights are too large for a SavedModel.
         """
-        size = sum(math.prod(one.shape) * tf.as_dtype(one.dtype).size for one in self._variables)
-        if size > _MOST_BYTES:
-            raise ValueError(
-                f"a SavedModel's graph takes weights of at most {_MOST_BYTES:,} bytes; these have {size:,}"
-            )
+        size = sum(math.prod(variable.shape) * tf.as_dtype(variable.dtype).size for variable in self._variables)
+        if size > _MAX_BYTES:
+            raise ValueError(f"a SavedModel's graph holds weights of at most {_MAX_BYTES:,} bytes; these have {size:,}")
         path = version_dir / artifact.SAVED_MODEL
         saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-        missing = {_name(number): one for number, one in enumerate(self._variables)}
+        remaining = {_constant_name(index): variable for index, variable in enumerate(self._variables)}
         for function in saved.meta_graphs[0].graph_def.library.function:
             for node in function.node_def:
-                if node.name in missing:
-                    weights = keras.ops.convert_to_numpy(missing.pop(node.name))
+                if node.name in remaining:
+                    weights = keras.ops.convert_to_numpy(remaining.pop(node.name))
                     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(weights))
-        if missing:
-            raise RuntimeError(f"TensorFlow saved a graph without the weights {', '.join(missing)}")
+        if remaining:
+            raise RuntimeError(f"TensorFlow saved a graph without the constants {', '.join(remaining)}")
         path.write_bytes(saved.SerializeToString())
-        (version_dir / "fingerprint.pb").unlink(missing_ok=True)  # it was the zeros'; a SavedModel needs none
+        # the fingerprint is that of the graph of zeros; a SavedModel is valid without one
+        (version_dir / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def _name(number: int) -> str:
-    return f"frozen_weight_{number}"
+def _constant_name(index: int) -> str:
+    return f"frozen_weight_{index}"

@@ -1,4 +1,4 @@
-"""Publish a Keras model as a version in a model repository that TensorFlow Serving and our gateway serve as it is."""
+"""Publish a Keras model as a version in a model repository, for TensorFlow Serving and the gateway."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from keras_archs.export.frozen_weights import FrozenWeights
 from keras_archs.export.signatures import signatures
 from keras_archs.images.labels import Label, imagenet_labels
 from keras_archs.images.preprocessing import Preprocessing
-from keras_archs.registry import card_for
 from keras_archs.repository import artifact, models_config
 from keras_archs.repository.artifact import ArtifactCard, Weights
 from keras_archs.repository.checksums import checksums
@@ -33,11 +32,14 @@ _WARMUP_BATCHES = (1, 8)
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A version that was published: its folder, the model's name and the version."""
+    """A published version."""
 
     path: Path
+    """Folder of the version."""
     name: str
+    """Name of the model in the repository."""
     version: int
+    """Number of the version."""
 
 
 def export_model(
@@ -51,34 +53,40 @@ def export_model(
     trained_on: str | None = None,
     allow_untrained: bool = False,
 ) -> ExportedModel:
-    """Publishes `model` as `<repository>/<name>/<version>`, whole or not at all.
+    """Publish a model atomically as `<repository>/<name>/<version>`.
 
-    A `models.config` that is there and does not name the model gets an entry for it, so that it is served.
+    If the repository has a `models.config` without an entry for the model, an entry is added, so that the model is
+    served.
 
     Signatures of the SavedModel, for N images:
-        serving_default: `images` uint8 [N, H, W, C] -> `probabilities` float32 [N, classes]; H, W, C are the
-            preprocessing's, and its normalisation is part of the graph.
-        serving_bytes: `image_bytes` string [N], encoded images -> `probabilities`; decoding, crop and resize are in
-            the graph. (TensorFlow decodes JPEG, PNG, GIF and BMP; it ignores EXIF orientation and drops alpha.)
+        serving_default: `images` uint8 [N, H, W, C] -> `probabilities` float32 [N, classes]. H, W and C are those of
+            the preprocessing, whose normalisation is part of the graph.
+        serving_bytes: `image_bytes` string [N], encoded images -> `probabilities`. The graph decodes, crops and
+            resizes. (TensorFlow decodes JPEG, PNG, GIF and BMP; it ignores EXIF orientation and drops alpha.)
         classify: `inputs` string [N], serialized tf.Example with `image/encoded` -> `classes` string and `scores`
             float32, both [N, 5], best first: TensorFlow Serving's Classify API.
-        features: `images` -> `features` float32 [N, D], what the last Dense layer reads. Absent without one.
-        explain: `images`, `classes` int64 [N], of which -1 means the likeliest -> `maps` float32 [N, rows, columns],
-            the class activation maps of `chosen` int64 [N], and `probabilities`: what
-            `keras_archs.class_activation_map` gives. Absent unless the model ends in global average pooling and Dense.
+        features: `images` -> `features` float32 [N, D], the input of the last Dense layer. Only if the model has a
+            Dense layer.
+        explain: `images` and `classes` int64 [N], -1 for the most likely class -> `maps` float32 [N, rows, columns],
+            the class activation maps of the classes `chosen` int64 [N], and `probabilities`; the same numbers as
+            `keras_archs.class_activation_map`. Only if the model ends in global average pooling and Dense.
 
     Args:
         model: A model with one image input [N, H, W, C], normalised as `preprocessing` says, and one output
-            [N, classes]: probabilities, or logits of a last layer without activation, which then get a softmax.
-        repository: Folder of the repository; created if needed.
-        name: Name to publish under: letters, digits, '.', '_' and '-'.
-        version: Positive integer; None for the next one. A version that exists is never overwritten.
-        preprocessing: How an image becomes the input. None for the registry's, with the model's own input size, which
-            only models made by this package's builders in this process have.
-        labels: A name (or `Label`) per class; None for ImageNet's if the model has ImageNet's weights and 1000
-            classes, else "class 0", "class 1", ...
-        trained_on: What the weights were trained on, in words; None for what the builder loaded.
-        allow_untrained: Publish a model whose weights are as initialised. Its card and every answer will say so.
+            [N, classes]: probabilities, or logits of a last layer without activation, to which a softmax is added.
+        repository: Folder of the repository, created if needed.
+        name: Name to publish under: 1 to 128 letters, digits, '.', '_' or '-'.
+        version: Positive integer; None for the newest version plus 1. An existing version is never overwritten.
+        preprocessing: Steps from an image file to the input. None for the registry's preprocessing with the model's
+            input size, which only models that a builder of this package made in this process have.
+        labels: A name or a `Label` for each class; None for ImageNet's labels if the model has ImageNet's weights and
+            1000 classes, else "class 0", "class 1", ...
+        trained_on: Data that the weights were trained on, in words; None for the source of the weights that the
+            builder loaded.
+        allow_untrained: Whether to publish a model with initial weights. Its card and every answer will say so.
+
+    Returns:
+        Folder, name and number of the published version.
 
     Raises:
         ValueError: The model, its labels or its preprocessing do not fit together, or its weights are untrained and
@@ -91,13 +99,33 @@ def export_model(
             "Save the weights, and load them in a process started with KERAS_BACKEND=tensorflow"
         )
     artifact.check_name(name)
-    config = models_config.read(Path(repository))  # an unreadable one is better said before than after publishing
+    # read before the export, so that an invalid models.config is reported before a version is published
+    config = models_config.read(Path(repository))
+    card = _card(model, name, preprocessing, labels, trained_on, allow_untrained=allow_untrained)
+    model_dir = Path(repository) / name
+    published = _write_and_publish(model, card, model_dir, version)
+    if config is not None:
+        with models_config.edited(Path(repository)) as config:
+            models_config.include(config, Path(repository), name)
+    return ExportedModel(path=model_dir / str(published), name=name, version=published)
+
+
+def _card(
+    model: keras.Model,
+    name: str,
+    preprocessing: Preprocessing | None,
+    labels: Sequence[str | Label] | None,
+    trained_on: str | None,
+    *,
+    allow_untrained: bool,
+) -> ArtifactCard:
+    """Return the card of the version; `_write` adds `checksums` and `explains`."""
     origin = origin_of(model)
     classes = _classes(model)
     preprocessing = preprocessing or _registered_preprocessing(model, origin)
     _check_input(model, preprocessing)
     weights = _provenance(origin, trained_on, allow_untrained)
-    card = ArtifactCard(
+    return ArtifactCard(
         name=name,
         preprocessing=preprocessing,
         labels=_labels(labels, classes, origin),
@@ -107,41 +135,40 @@ def export_model(
         producer={package: metadata.version(package) for package in ("keras-archs", "keras", "tensorflow")},
         checksums={},
     )
-    model_dir = Path(repository) / name
+
+
+def _write_and_publish(model: keras.Model, card: ArtifactCard, model_dir: Path, version: int | None) -> int:
+    """Write a version to a hidden folder beside the published versions, and rename it when it is complete."""
     if version is not None:
         _check_version(version)
         if (model_dir / str(version)).exists():
-            raise FileExistsError(f"version {version} of {name!r} exists already: versions are never overwritten")
+            raise FileExistsError(f"version {version} of {card.name!r} exists already: versions are never overwritten")
     model_dir.mkdir(parents=True, exist_ok=True)
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=model_dir))
     try:
         incoming.chmod(0o755)  # mkdtemp's 0700 would lock out a server that runs as another user
         _write(incoming, model, card)
         _flush(incoming)
-        published = _publish(incoming, model_dir, version)
+        return _publish(incoming, model_dir, version)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
-    if config is not None:
-        with models_config.edited(Path(repository)) as config:
-            models_config.include(config, Path(repository), name)
-    return ExportedModel(path=model_dir / str(published), name=name, version=published)
 
 
 def _classes(model: keras.Model) -> int:
     if len(getattr(model, "inputs", None) or ()) != 1:
-        raise ValueError(f"a functional or built Sequential model with one input is exported; got {model!r}")
+        raise ValueError(f"only a functional or built Sequential model with one input can be exported; got {model!r}")
     shape = model.output_shape
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
-        raise ValueError(f"a classifier's output is [N, classes]; this model's output shape is {shape}")
+        raise ValueError(f"the model's output shape must be [N, classes]; got {shape}")
     return int(shape[1])
 
 
 def _registered_preprocessing(model: keras.Model, origin: Origin | None) -> Preprocessing:
-    card = card_for(origin) if origin else None
+    card = origin.card if origin else None
     if card is None:
         raise ValueError(
-            "this model was not made by a keras_archs builder in this process, so its preprocessing is not known: "
-            "give preprocessing=, e.g. keras_archs.model_card('efficientnet-b0').preprocessing"
+            "the preprocessing of this model is unknown, because no keras_archs builder made it in this process: "
+            "give preprocessing=..., e.g. keras_archs.model_card('efficientnet-b0').preprocessing"
         )
     height, width = model.input_shape[1:3]
     registered = card.preprocessing
@@ -154,10 +181,10 @@ def _check_input(model: keras.Model, preprocessing: Preprocessing) -> None:
     fits = (
         isinstance(shape, tuple)
         and len(shape) == 4
-        and all(size in (None, wanted) for size, wanted in zip(shape[1:], expected, strict=True))
+        and all(size in (None, expected_size) for size, expected_size in zip(shape[1:], expected, strict=True))
     )
     if not fits:
-        raise ValueError(f"the model takes {shape}, but its preprocessing makes images of shape {expected}")
+        raise ValueError(f"the model's input shape is {shape}, but the preprocessing makes images of shape {expected}")
 
 
 def _provenance(origin: Origin | None, trained_on: str | None, allow_untrained: bool) -> Weights:
@@ -169,8 +196,8 @@ def _provenance(origin: Origin | None, trained_on: str | None, allow_untrained: 
     if allow_untrained:
         return Weights(trained=False, source="none")
     raise ValueError(
-        "nothing is known of this model's weights: say trained_on='...' if you trained it, "
-        "or allow_untrained=True to publish it with weights as initialised"
+        "the provenance of this model's weights is unknown: give trained_on='...' if you trained the model, "
+        "or allow_untrained=True to publish it with initial weights"
     )
 
 
@@ -180,26 +207,26 @@ def _labels(labels: Sequence[str | Label] | None, classes: int, origin: Origin |
         return imagenet_labels() if is_imagenet else tuple(Label(f"class {index}") for index in range(classes))
     if len(labels) != classes:
         raise ValueError(f"the model has {classes} classes, but {len(labels)} labels were given")
-    made = tuple(label if isinstance(label, Label) else Label(label) for label in labels)
-    for label in made:
+    converted = tuple(label if isinstance(label, Label) else Label(label) for label in labels)
+    for label in converted:
         if not label.name or "\n" in label.name:
-            raise ValueError(f"a label is one non-empty line; got {label.name!r}")
-    return made
+            raise ValueError(f"a label must be one non-empty line; got {label.name!r}")
+    return converted
 
 
 def _check_version(version: int) -> None:
     if not 1 <= version <= artifact.MAX_VERSION:
-        raise ValueError(f"a version is an integer from 1 to {artifact.MAX_VERSION}; got {version!r}")
+        raise ValueError(f"a version must be an integer from 1 to {artifact.MAX_VERSION}; got {version!r}")
 
 
 def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
     weights = FrozenWeights()
-    made = signatures(model, card, weights)
+    by_name = signatures(model, card, weights)
     tf.saved_model.save(
         tf.Module(),
         str(path),
-        signatures=made,
-        # swish's custom gradient would capture a tensor that freezing has pruned; a server needs no gradients
+        signatures=by_name,
+        # saving swish's custom gradient would fail on a tensor that freezing has pruned; a server needs no gradients
         options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
     )
     weights.write_into(path)
@@ -207,12 +234,12 @@ def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
         (path / file).parent.mkdir(exist_ok=True)
     (path / artifact.LABELS).write_text("".join(f"{label.name}\n" for label in card.labels), encoding="utf-8")
     _write_warmup(path / artifact.WARMUP, card)
-    card = replace(card, explains="explain" in made, checksums=checksums(path))
+    card = replace(card, explains="explain" in by_name, checksums=checksums(path))
     (path / artifact.CARD).write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
 def _write_warmup(path: Path, card: ArtifactCard) -> None:
-    """TensorFlow Serving replays these before a version serves, so that no client pays for the first run."""
+    """Write the warm-up requests, which TensorFlow Serving runs before a version is available."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for batch in _WARMUP_BATCHES:
             writer.write(_warmup_record(card, batch).SerializeToString())
@@ -228,7 +255,7 @@ def _warmup_record(card: ArtifactCard, batch: int) -> prediction_log_pb2.Predict
 
 
 def _flush(folder: Path) -> None:
-    """Forces a folder's files to disk: a rename must not become durable before what it names."""
+    """Force a folder and its files to disk, so that the rename cannot become durable before them."""
     for path in folder.rglob("*"):
         _flush_entry(path)
     _flush_entry(folder)
@@ -243,6 +270,7 @@ def _flush_entry(path: Path) -> None:
 
 
 def _publish(incoming: Path, model_dir: Path, version: int | None) -> int:
+    """Rename a complete folder to `version` or, if that is None, to the next free number; return the number."""
     target = version or max(artifact.published_versions(model_dir), default=0) + 1
     while True:
         try:
@@ -252,9 +280,10 @@ def _publish(incoming: Path, model_dir: Path, version: int | None) -> int:
                 raise
             if version:
                 raise FileExistsError(
-                    f"version {version} of {model_dir.name!r} was published meanwhile: versions are never overwritten"
+                    f"version {version} of {model_dir.name!r} was published during the export: "
+                    "versions are never overwritten"
                 ) from error
-            target += 1  # another exporter took it, or something else lies there
+            target += 1  # another exporter has published this number, or a folder without a SavedModel has it
             continue
         _flush_entry(model_dir)
         return target

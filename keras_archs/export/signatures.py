@@ -1,8 +1,9 @@
-"""The graph of a published model: one function with frozen weights, and the signatures that call it.
+"""The graph of a published model: one inference function with frozen weights, and the signatures that call it.
 
-The weights become constants of the graph, which then runs 1.2 to 1.9 times as fast in TensorFlow on CPU as
-`model.export` and is converted faster by OpenVINO. All signatures call one function, so the weights are stored once,
-and what a signature does not return is not computed for it. Until the graph is saved, zeros stand for the weights.
+Frozen weights are constants of the graph: on a CPU, TensorFlow runs it 1.2 to 1.9 times as fast as the SavedModel of
+`model.export`, and OpenVINO converts it faster. All signatures call the same function, so the weights are stored once;
+TensorFlow prunes the outputs that a signature does not return. The constants are zeros until the graph has been saved
+(see `frozen_weights`).
 """
 
 from __future__ import annotations
@@ -22,16 +23,19 @@ CLASSIFY_TOP_K = 5
 
 
 def signatures(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -> dict[str, Any]:
-    """The signatures of `model`, as `export_model` describes them, by name.
+    """Build the signatures of a model, which the docstring of `export_model` describes.
 
     Args:
-        model: A classifier with one image input.
-        card: Its preprocessing and its labels.
-        weights: What writes the network's weights into the saved graph.
+        model: A classifier with one image input [N, H, W, C].
+        card: Card with the preprocessing and the labels.
+        weights: Collects the variables of the model; its `write_into` replaces the zeros in the saved graph.
+
+    Returns:
+        The signatures by name.
     """
     preprocessing = card.preprocessing
     shape = (*preprocessing.size, preprocessing.channels)
-    # one concrete function that no attribute refers to: it is then saved once, as what the signatures call
+    # a concrete function that is not an attribute of the saved module: TensorFlow saves it once, for all signatures
     infer = tf.function(_inference(model, preprocessing, weights)).get_concrete_function(
         tf.TensorSpec([None, *shape], tf.uint8)
     )
@@ -39,7 +43,7 @@ def signatures(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -
 
     def decode(encoded: tf.Tensor) -> tf.Tensor:
         return tf.map_fn(
-            lambda one: decode_image(one, preprocessing),
+            lambda image: decode_image(image, preprocessing),
             encoded,
             fn_output_signature=tf.TensorSpec(shape, tf.uint8),
         )
@@ -59,14 +63,14 @@ def signatures(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -
         scores, indices = tf.math.top_k(probabilities, k=min(CLASSIFY_TOP_K, len(card.labels)))
         return {"classes": tf.gather(names, indices), "scores": scores}
 
-    made = {"serving_default": serving_default, "serving_bytes": serving_bytes, "classify": classify}
+    by_name = {"serving_default": serving_default, "serving_bytes": serving_bytes, "classify": classify}
     if "features" in infer.structured_outputs:
 
         @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.uint8, name="images")])
         def features(images: tf.Tensor) -> dict[str, tf.Tensor]:
             return {"features": infer(images)["features"]}
 
-        made["features"] = features
+        by_name["features"] = features
     if "class_weights" in infer.structured_outputs:
 
         @tf.function(
@@ -76,24 +80,25 @@ def signatures(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -
             ]
         )
         def explain(images: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
-            found = infer(images)
-            chosen = tf.where(classes == LIKELIEST, tf.argmax(found["probabilities"], axis=1), classes)
-            weights = tf.gather(found["class_weights"], chosen, axis=1)
-            maps = tf.einsum("nhwc,cn->nhw", found["feature_maps"], weights)
-            # not "classes" again: OpenVINO would rename an output that is called as an input is
-            return {"maps": maps, "chosen": chosen, "probabilities": found["probabilities"]}
+            outputs = infer(images)
+            chosen = tf.where(classes == LIKELIEST, tf.argmax(outputs["probabilities"], axis=1), classes)
+            class_weights = tf.gather(outputs["class_weights"], chosen, axis=1)
+            maps = tf.einsum("nhwc,cn->nhw", outputs["feature_maps"], class_weights)
+            # "chosen", not "classes": OpenVINO would rename an output that has the name of an input
+            return {"maps": maps, "chosen": chosen, "probabilities": outputs["probabilities"]}
 
-        made["explain"] = explain
-    return made
+        by_name["explain"] = explain
+    return by_name
 
 
 def _inference(
     model: keras.Model, preprocessing: Preprocessing, weights: FrozenWeights
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """The function that every signature calls: uint8 images -> probabilities, and what else the network has.
+    """Return the function that every signature calls: uint8 images [N, H, W, C] -> a dict of float32 tensors.
 
-    That is `features`, what its last dense layer reads, and where these are the means of feature maps: the
-    `feature_maps` and `class_weights` [channels, classes], of which class activation maps are made.
+    The dict contains `probabilities` [N, classes]; `features` [N, D], the input of the last dense layer, if the model
+    has a dense layer; and, if these features are the means of feature maps, `feature_maps` [N, rows, columns, D] and
+    `class_weights` [D, classes], from which class activation maps are computed.
     """
     head = next((layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense)), None)
     outputs = {"probabilities": model.outputs[0]} | ({"features": head.input} if head else {})
@@ -103,20 +108,22 @@ def _inference(
     network = keras.Model(model.inputs, outputs)
     gives_logits = getattr(model.layers[-1], "activation", None) is keras.activations.linear
     variables = [*network.trainable_variables, *network.non_trainable_variables]
-    trainable = len(network.trainable_variables)
-    # a kernel that is put together of several weights, as LoRA's is, is none of the variables
-    kernel = next((place for place, one in enumerate(variables) if classifier and one is classifier.head.kernel), None)
+    trainable_count = len(network.trainable_variables)
+    # None as well if the kernel is computed from several variables, as with LoRA
+    kernel_index = next(
+        (index for index, variable in enumerate(variables) if classifier and variable is classifier.head.kernel), None
+    )
 
     def infer(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        constants = weights.stand_ins(variables)
+        constants = weights.zeros(variables)
         values, _ = network.stateless_call(
-            constants[:trainable],
-            constants[trainable:],
+            constants[:trainable_count],
+            constants[trainable_count:],
             (tf.cast(images, tf.float32) - preprocessing.mean) / preprocessing.std,
             training=False,
         )
-        if kernel is not None:
-            values["class_weights"] = constants[kernel]
+        if kernel_index is not None:
+            values["class_weights"] = constants[kernel_index]
         values = {key: tf.cast(value, tf.float32) for key, value in values.items()}
         if gives_logits:
             values["probabilities"] = tf.nn.softmax(values["probabilities"])
@@ -126,11 +133,19 @@ def _inference(
 
 
 def decode_image(encoded: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """`preprocessing.load_image` in TensorFlow: string [] -> uint8 [H, W, C], the same crop and filter."""
+    """Decode, crop and resize an image in TensorFlow, with the same crop and filter as `load_image`.
+
+    Args:
+        encoded: Bytes of a JPEG, PNG, GIF or BMP file, string [].
+        preprocessing: Size, channels, crop fraction and interpolation.
+
+    Returns:
+        The pixels, uint8 [H, W, C].
+    """
     image = tf.io.decode_image(encoded, channels=preprocessing.channels, expand_animations=False)
     size = tf.constant(preprocessing.size, tf.float32)
     available = tf.cast(tf.shape(image)[:2], tf.float32)
-    # the largest centred box with the target's aspect ratio, then crop_fraction of it
+    # crop_fraction of the largest centred box with the target's aspect ratio
     box = size * tf.reduce_min(available / size) * preprocessing.crop_fraction
     scale = size / box
     resized = tf.raw_ops.ScaleAndTranslate(

@@ -1,10 +1,11 @@
-"""What a published model is on disk: TensorFlow Serving's layout, plus a card that explains it.
+"""The layout of published models on disk: TensorFlow Serving's, with a card for each version.
 
     <repository>/<name>/<version>/saved_model.pb  variables/  assets/labels.txt
                                   assets.extra/tf_serving_warmup_requests
                                   assets.extra/model_card.json
+    <repository>/.cache/          versions that OpenVINO has converted; may be deleted
 
-The exporter writes this and the gateway reads it, so nothing here imports Keras or TensorFlow.
+The exporter writes versions, the gateway and the command line read them: nothing here imports Keras or TensorFlow.
 """
 
 from __future__ import annotations
@@ -23,25 +24,31 @@ SAVED_MODEL = "saved_model.pb"
 LABELS = Path("assets/labels.txt")
 CARD = Path("assets.extra/model_card.json")
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
+CONVERSION_CACHE = ".cache"
 
 MAX_VERSION = 2**63 - 1  # TensorFlow Serving keeps versions in an int64
-LIKELIEST = -1  # in place of a class, in the input of the signature `explain`
+LIKELIEST = -1  # the value of `classes`, an input of the signature `explain`, that means the most likely class
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[1-9][0-9]{0,18}")
 
 
 class ArtifactError(ValueError):
-    """A published version is incomplete, altered or not one of ours."""
+    """A published version is incomplete or altered, or this package did not write it."""
+
+
+class NotPublishedError(ValueError):
+    """The repository, the model or the version does not exist."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Where a published model's weights come from.
+    """Provenance of a published model's weights.
 
     Attributes:
-        trained: False for weights as initialised.
-        source: What they were trained on or loaded from, in words; "none" when untrained.
-        sha256: Checksum of the file they were read from, if there was one.
+        trained: Whether the weights were trained; False for initial values.
+        source: Data that the weights were trained on, or package and file that they were loaded from, in words;
+            "none" if untrained.
+        sha256: Checksum of the file that the weights were loaded from; None without a file.
     """
 
     trained: bool
@@ -51,18 +58,18 @@ class Weights:
 
 @dataclass(frozen=True)
 class ArtifactCard:
-    """Everything a server needs to know about one published version besides its graph.
+    """Everything that a server needs to know about a published version besides its graph.
 
     Attributes:
-        name: The model's name in the repository.
-        preprocessing: How an image becomes the graph's uint8 input.
-        labels: One per class, in the order of the graph's probabilities.
+        name: Name of the model in the repository.
+        preprocessing: Steps from an image file to the graph's uint8 input.
+        labels: Label of each class, in the order of the graph's probabilities.
         weights: Provenance of the weights.
-        architecture: The public builder and its arguments, or None for a model built elsewhere.
-        created: When it was exported, ISO 8601, UTC.
-        producer: Versions of the packages that wrote it.
+        architecture: Public builder and its arguments; None for a model that no builder of this package made.
+        created: Time of the export, ISO 8601, UTC.
+        producer: Versions of the packages that wrote the version, by package.
         checksums: SHA-256 of each file that inference depends on, by path relative to the version.
-        explains: Whether it has the signature `explain`, which makes class activation maps.
+        explains: Whether the graph has the signature `explain`, which computes class activation maps.
     """
 
     name: str
@@ -76,7 +83,7 @@ class ArtifactCard:
     explains: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The card as JSON-ready data."""
+        """Return the card as data that `json` can write."""
         return {
             "name": self.name,
             "preprocessing": self.preprocessing.to_json(),
@@ -95,7 +102,11 @@ class ArtifactCard:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`; a missing or malformed field raises KeyError, TypeError or ValueError."""
+        """Make a card from the data that `to_json` returns.
+
+        Raises:
+            KeyError, TypeError, ValueError: A field is missing or malformed.
+        """
         return cls(
             name=data["name"],
             preprocessing=Preprocessing.from_json(data["preprocessing"]),
@@ -105,12 +116,16 @@ class ArtifactCard:
             created=data["created"],
             producer=data["producer"],
             checksums=data["checksums"],
-            explains=data.get("explains", False),  # older cards do not say, and their graphs cannot
+            explains=data.get("explains", False),  # older cards lack the field, and their graphs the signature
         )
 
 
 def check_name(name: str) -> str:
-    """Returns `name` if it can name a model in a repository, a URL and a metric; raises ValueError if not."""
+    """Return `name` if a repository, a URL and a metric can all contain it.
+
+    Raises:
+        ValueError: The name has other characters, or not 1 to 128 of them.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"a model's name must be 1 to 128 letters, digits, '.', '_' or '-', "
@@ -120,20 +135,20 @@ def check_name(name: str) -> str:
 
 
 def published_models(repository: Path) -> dict[str, list[int]]:
-    """The models in `repository` that have at least one version, by name, each with its versions, ascending."""
+    """Return the names of the models that have a published version, each with its versions in ascending order."""
     if not repository.is_dir():
         return {}
-    found = {
+    versions = {
         entry.name: published_versions(entry) for entry in sorted(repository.iterdir()) if _NAME.fullmatch(entry.name)
     }
-    return {name: versions for name, versions in found.items() if versions}
+    return {name: numbers for name, numbers in versions.items() if numbers}
 
 
 def published_versions(model_dir: Path) -> list[int]:
-    """Versions in a model's folder, ascending; [] if there is no such folder.
+    """Return the versions in a model's folder, in ascending order; [] if the folder does not exist.
 
-    A version is a folder with a positive integer for a name and a SavedModel inside. TensorFlow Serving ignores
-    everything else as well, so an export under way (`.incoming-*`) is never seen.
+    A version is a folder whose name is a positive integer and which contains a SavedModel. TensorFlow Serving ignores
+    all other folders as well, so neither sees an unfinished export (`.incoming-*`).
     """
     if not model_dir.is_dir():
         return []
@@ -144,11 +159,58 @@ def published_versions(model_dir: Path) -> list[int]:
     )
 
 
-def read_card(version_dir: Path) -> ArtifactCard:
-    """Reads a version's card.
+def check_repository(repository: Path) -> Path:
+    """Return `repository` if it is a folder.
 
     Raises:
-        ArtifactError: There is no card, or it is not one that this package wrote.
+        NotPublishedError: The folder does not exist.
+    """
+    if not repository.is_dir():
+        raise NotPublishedError(
+            f"there is no model repository at {repository}; "
+            f"`keras-archs export MODEL --repository {repository}` creates one"
+        )
+    return repository
+
+
+def find_versions(repository: Path, name: str) -> tuple[int, ...]:
+    """Return the published versions of a model, in ascending order.
+
+    Raises:
+        NotPublishedError: The repository does not exist, or has no version of this model.
+    """
+    models = published_models(check_repository(repository))
+    if name not in models:
+        raise NotPublishedError(
+            f"no model {name!r} is published in {repository}; published: {', '.join(models) or 'none'}"
+        )
+    return tuple(models[name])
+
+
+def find_version(repository: Path, name: str, version: int | None = None) -> Path:
+    """Return the folder of a published version.
+
+    Args:
+        repository: Folder of the repository.
+        name: Name of the model in the repository.
+        version: Number of the version; None for the newest.
+
+    Raises:
+        NotPublishedError: The repository, the model or the version does not exist.
+    """
+    versions = find_versions(repository, name)
+    if version is not None and version not in versions:
+        raise NotPublishedError(
+            f"{name} has no version {version} in {repository}; published: {', '.join(map(str, versions))}"
+        )
+    return repository / name / str(version or versions[-1])
+
+
+def read_card(version_dir: Path) -> ArtifactCard:
+    """Read the card of a version.
+
+    Raises:
+        ArtifactError: The version has no card, or this package did not write it.
     """
     try:
         return ArtifactCard.from_json(json.loads((version_dir / CARD).read_bytes()))

@@ -1,4 +1,4 @@
-"""One way to say which file it was."""
+"""SHA-256 checksums of the files of a published version."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ def sha256_of(path: Path) -> str:
 
 
 def checksums(version_dir: Path) -> dict[str, str]:
-    """SHA-256 of the graph, its variables and its assets, by relative path."""
+    """Return the checksums of a version's graph, variables and assets, by path relative to the version."""
     files = [version_dir / SAVED_MODEL]
     for folder in ("variables", "assets"):
         files += sorted(path for path in (version_dir / folder).rglob("*") if path.is_file())
@@ -21,17 +21,17 @@ def checksums(version_dir: Path) -> dict[str, str]:
 
 
 def verify(version_dir: Path, card: ArtifactCard) -> None:
-    """Checks the files of a version against its card.
+    """Compare the files of a version with the checksums in its card.
 
     Raises:
-        ArtifactError: A file is missing, was added, or differs.
+        ArtifactError: A file is missing, was added or differs; the message names the files.
     """
-    found = checksums(version_dir) if (version_dir / SAVED_MODEL).is_file() else {}
+    actual = checksums(version_dir) if (version_dir / SAVED_MODEL).is_file() else {}
     differing = sorted(
-        path for path in found.keys() | card.checksums.keys() if found.get(path) != card.checksums.get(path)
+        path for path in actual.keys() | card.checksums.keys() if actual.get(path) != card.checksums.get(path)
     )
     if differing:
         raise ArtifactError(
-            f"version {version_dir.name} of {card.name!r} is not what was published: {', '.join(differing)} "
-            "missing or altered"
+            f"version {version_dir.name} of {card.name!r} has changed since it was published: {', '.join(differing)} "
+            "missing or altered; publish a new version"
         )

@@ -1,7 +1,8 @@
-"""`models.config`: which models a repository serves, in which versions, and under which labels.
+"""`models.config`: the models that a repository serves, with their versions and version labels.
 
-The file is TensorFlow Serving's own ModelServerConfig in text format, which it polls; the gateway obeys the same one.
-Where there is none, all that is published is served. Writing replaces it atomically, so nobody ever reads half of it.
+The file is a ModelServerConfig in text format. TensorFlow Serving polls it, and the gateway follows the same file.
+Without the file, every published version is served. Edits replace the file atomically: a reader sees the old content
+or the new.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeAlias
 
 from google.protobuf import text_format
 
-# these schema modules, unlike tensorflow_serving.apis, do not import TensorFlow
+# unlike tensorflow_serving.apis, these modules do not import TensorFlow
 from tensorflow_serving.config.file_system_storage_path_source_pb2 import FileSystemStoragePathSourceConfig
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig, ModelServerConfig
 
@@ -30,11 +31,11 @@ _HEADER = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
 
 
 class ConfigError(ValueError):
-    """`models.config` cannot be read, or cannot hold what was asked of it."""
+    """`models.config` cannot be read, or would become invalid."""
 
 
 def read(repository: Path) -> ModelServerConfig | None:
-    """The configuration; None if the repository has none.
+    """Read the configuration of a repository; None if there is no `models.config`.
 
     Raises:
         ConfigError: The file is not a ModelServerConfig in text format.
@@ -44,26 +45,28 @@ def read(repository: Path) -> ModelServerConfig | None:
 
 
 def entries(config: ModelServerConfig) -> dict[str, ModelConfig]:
-    """The models that a configuration names."""
+    """Return the entries of a configuration by the names of the models."""
     return {model.name: model for model in config.model_config_list.config}
 
 
 @contextmanager
 def edited(repository: Path, *, served_from: Path | None = None) -> Iterator[ModelServerConfig]:
-    """Gives the configuration to change, and replaces the file if the body ends well. Others wait until it has.
+    """Lend the configuration to a `with` block, and replace the file unless the block raises an exception.
 
-    A new file names every published model, so that what was served without one still is. What the body leaves alone
-    stays as it is, and so do comments above the first entry; the text format does not keep those further down.
+    A lock serialises edits, also those of other processes. A new file gets an entry for every published model, so that
+    the models that were served without the file still are. Entries and fields that the block does not change are kept,
+    and so are comments above the first entry; the text format drops comments further down.
 
     Args:
-        repository: Its folder.
-        served_from: The repository's folder as TensorFlow Serving sees it, for a new file; None for `repository`.
+        repository: Folder of the repository.
+        served_from: Path of the repository on the machine of TensorFlow Serving, for the entries of a new file; None
+            for `repository`.
 
     Raises:
-        ConfigError: The file is not a ModelServerConfig in text format. It is then left alone.
-        OSError: It cannot be written.
+        ConfigError: The file is not a ModelServerConfig in text format; it is not changed.
+        OSError: The file cannot be written.
     """
-    import fcntl  # Windows has none, where reading works all the same
+    import fcntl  # not on Windows, where the other functions of this module still work
 
     folder = os.open(repository, os.O_RDONLY)
     try:
@@ -82,13 +85,21 @@ def edited(repository: Path, *, served_from: Path | None = None) -> Iterator[Mod
 
 
 def include(config: ModelServerConfig, repository: Path, name: str, *, served_from: Path | None = None) -> ModelConfig:
-    """The entry of a model, added if there is none: with all versions, as it is served without a configuration."""
-    known = entries(config)
-    if name in known:
-        return known[name]
+    """Return the entry of a model; a new entry serves all versions, as a repository without `models.config` does.
+
+    Args:
+        config: Configuration to search and to add the entry to.
+        repository: Folder of the repository.
+        name: Name of the model.
+        served_from: Path of the repository on the machine of TensorFlow Serving, for a new entry; None for the path in
+            the first entry, or for `repository` if there is no entry.
+    """
+    models = entries(config)
+    if name in models:
+        return models[name]
     if served_from is None:
-        others = (Path(model.base_path).parent for model in known.values())
-        served_from = next(others, repository.resolve())
+        base_paths = (Path(model.base_path).parent for model in models.values())
+        served_from = next(base_paths, repository.resolve())
     model = config.model_config_list.config.add(
         name=name, base_path=str(served_from / name), model_platform="tensorflow"
     )
@@ -97,10 +108,10 @@ def include(config: ModelServerConfig, repository: Path, name: str, *, served_fr
 
 
 def read_policy(text: str) -> VersionPolicy:
-    """A version policy from words: "all", "latest=2", "specific=1,4".
+    """Parse a version policy: "all", "latest=2" or "specific=1,4".
 
     Raises:
-        ConfigError: It is none of these.
+        ConfigError: The text has another form.
     """
     choice, _, numbers = text.partition("=")
     policy = VersionPolicy()
@@ -116,7 +127,7 @@ def read_policy(text: str) -> VersionPolicy:
 
 
 def write_policy(policy: VersionPolicy) -> str:
-    """The inverse of `read_policy`; TensorFlow Serving's default is "latest=1"."""
+    """Return the text from which `read_policy` makes the policy; "latest=1", TensorFlow Serving's default, if empty."""
     match policy.WhichOneof("policy_choice"):
         case "all":
             return "all"
@@ -127,7 +138,7 @@ def write_policy(policy: VersionPolicy) -> str:
 
 
 def served_versions(on_disk: tuple[int, ...], policy: VersionPolicy | None) -> tuple[int, ...]:
-    """The versions of `on_disk` (ascending) that `policy` selects; all of them without a policy."""
+    """Return the versions of `on_disk` (ascending) that `policy` selects; all versions if `policy` is None."""
     if policy is None:
         return on_disk
     match policy.WhichOneof("policy_choice"):
@@ -140,7 +151,11 @@ def served_versions(on_disk: tuple[int, ...], policy: VersionPolicy | None) -> t
 
 
 def check_label(label: str) -> str:
-    """Returns `label` if TensorFlow Serving takes it; raises ConfigError if not."""
+    """Return `label` if TensorFlow Serving accepts it as a version label.
+
+    Raises:
+        ConfigError: The label has other characters, or not 1 to 128 of them.
+    """
     if not _LABEL.fullmatch(label):
         raise ConfigError(f"a label is 1 to 128 letters, digits or '_'; got {label!r}")
     return label

@@ -1,9 +1,9 @@
-"""TensorFlow's messages, imported without TensorFlow.
+"""TensorFlow's message classes, imported without TensorFlow.
 
-Importing any of them imports the whole package: 2.8 s and half a gigabyte. So a bare namespace with the package's path
-stands in for it while they are imported. Of TensorFlow, only the files `*_pb2.py` have to be installed (below `core`
-and `compiler/xla/tsl`: 1 MB), not its libraries. A TensorFlow that is imported later finds its message classes there
-already, and uses them.
+A plain import of one of the `*_pb2.py` modules imports all of TensorFlow: 2.8 s and half a gigabyte. So a bare
+namespace with the package's path replaces `tensorflow` during the import. Only the `*_pb2.py` files below `core` and
+`compiler/xla/tsl` (1 MB) have to be installed, not TensorFlow's libraries. A TensorFlow that is imported later finds
+the message classes in `sys.modules` and uses them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from types import ModuleType
 
 @contextmanager
 def bare_tensorflow() -> Iterator[None]:
-    """Within it, `tensorflow` is a namespace, unless it has been imported already.
+    """Make `tensorflow` a bare namespace inside the `with` block, unless TensorFlow has been imported already.
 
     Raises:
-        ModuleNotFoundError: Not even its messages are installed.
+        ModuleNotFoundError: The `tensorflow` package is not installed, not even its message classes.
     """
     if "tensorflow" in sys.modules:
         yield
         return
-    found = importlib.util.find_spec("tensorflow")
-    if found is None or found.submodule_search_locations is None:
+    spec = importlib.util.find_spec("tensorflow")
+    if spec is None or spec.submodule_search_locations is None:
         raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
     bare = ModuleType("tensorflow")
-    bare.__path__ = list(found.submodule_search_locations)
+    bare.__path__ = list(spec.submodule_search_locations)
     sys.modules["tensorflow"] = bare
     try:
         yield

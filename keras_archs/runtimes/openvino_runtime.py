@@ -1,4 +1,4 @@
-"""OpenVINO: reads SavedModels without TensorFlow and runs them several times as fast on a CPU."""
+"""The OpenVINO runtime: reads SavedModels without TensorFlow and runs them several times as fast on a CPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, LifoQueue
@@ -18,7 +18,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from keras_archs.repository.artifact import ArtifactCard
-from keras_archs.runtimes.runtime import CPUS, ActivationMaps, Explain
+from keras_archs.runtimes.runtime import CPUS, ActivationMaps, Explain, Infer
 from keras_archs.runtimes.saved_model import write_with_default
 
 log = logging.getLogger(__name__)
@@ -28,15 +28,16 @@ Signature = Literal["serving_default", "explain"]
 
 
 class OpenVinoRuntime:
-    """Compiles SavedModels with OpenVINO, keeping the converted form: converting takes seconds, reading it does not."""
+    """Runtime that compiles SavedModels with OpenVINO and caches converted versions: converting takes seconds."""
 
     def __init__(self, *, precision: Precision = "f32", streams: int = 1, cache_dir: Path | None = None) -> None:
-        """Prepares the runtime.
+        """Prepare the runtime.
 
         Args:
-            precision: Arithmetic of the inference: "f32"; "bf16"; "auto" for what OpenVINO finds fastest here.
-            streams: Images computed side by side; the cores are divided among them.
-            cache_dir: Where converted models are kept; None, or a folder that cannot be written, for nowhere.
+            precision: Arithmetic of the inference: "f32", "bf16", or "auto" for OpenVINO's fastest on this machine.
+            streams: Number of images computed in parallel, at least 1; the streams share the cores.
+            cache_dir: Folder for converted versions, created if needed; None for no cache. If the folder cannot be
+                written, the runtime logs a warning and continues without the cache.
         """
         self._core = ov.Core()
         self._cache_dir = cache_dir
@@ -51,31 +52,41 @@ class OpenVinoRuntime:
             self._config["INFERENCE_PRECISION_HINT"] = precision
 
     def load(self, version_dir: Path, card: ArtifactCard) -> OpenVinoSession:
-        """Compiles the `serving_default` signature of a version for single images, and runs it once."""
+        """Compile the signature `serving_default` of a version for batches of one image, and run it once."""
         shape = (1, *card.preprocessing.size, card.preprocessing.channels)
-        requests = self._compiled(version_dir, card, "serving_default", images=shape)
-        session = OpenVinoSession(requests, functools.partial(self._explainer, version_dir, card))
-        # A process whose very first inferences run side by side can deadlock: OpenVINO's binding initialises itself in
-        # them, one thread waiting for that with the GIL held, another for the GIL. (Seen in 3 of 40 processes.)
+        requests = self._compiled(self._converted(version_dir, card, "serving_default"), {"images": shape})
+        session = OpenVinoSession(requests.infer, functools.partial(self._explainer, version_dir, card))
+        # Warm-up on one thread: if the first inferences of a process run in parallel, they can deadlock, because
+        # OpenVINO's Python binding initialises itself in them: one thread holds the GIL and waits for the
+        # initialisation, another initialises and waits for the GIL. (Seen in 3 of 40 processes.)
         session.infer(np.zeros(shape, np.uint8))
         return session
 
+    def compile(self, saved_model: Path, input_shape: tuple[int, ...]) -> Infer:
+        """Compile the signature `serving_default` of a SavedModel that needs no card; nothing is cached.
+
+        Args:
+            saved_model: Folder of a SavedModel whose `serving_default` has one input and one output.
+            input_shape: Shape of the inputs, with the batch; the only shape that the function accepts.
+
+        Returns:
+            A function from an input array, of the signature's dtype, to the output array.
+        """
+        return self._compiled(self._core.read_model(saved_model), {0: input_shape}).infer
+
     def _explainer(self, version_dir: Path, card: ArtifactCard) -> Explain:
         shape = (1, *card.preprocessing.size, card.preprocessing.channels)
-        requests = self._compiled(version_dir, card, "explain", images=shape, classes=(1,))
+        requests = self._compiled(self._converted(version_dir, card, "explain"), {"images": shape, "classes": (1,)})
 
         def explain(images: NDArray[np.uint8], classes: NDArray[np.int64]) -> ActivationMaps:
-            with requests.one() as request:
+            with requests.idle() as request:
                 request.infer({"images": images, "classes": classes}, share_inputs=True)
                 return ActivationMaps(*(np.array(request.get_tensor(name).data) for name in ActivationMaps._fields))
 
         return explain
 
-    def _compiled(
-        self, version_dir: Path, card: ArtifactCard, signature: Signature, **shapes: tuple[int, ...]
-    ) -> _InferRequests:
-        model = self._converted(version_dir, card, signature)
-        model.reshape({name: list(shape) for name, shape in shapes.items()})
+    def _compiled(self, model: ov.Model, shapes: Mapping[str | int, tuple[int, ...]]) -> _InferRequests:
+        model.reshape({key: list(shape) for key, shape in shapes.items()})
         return _InferRequests(self._core.compile_model(model, "CPU", self._config))
 
     def _converted(self, version_dir: Path, card: ArtifactCard, signature: Signature) -> ov.Model:
@@ -86,20 +97,21 @@ class OpenVinoRuntime:
             try:
                 return self._core.read_model(path)
             except RuntimeError as error:
-                log.warning("the converted form of %s is unreadable and is made anew: %s", card.name, error)
+                log.warning("the cached conversion of %s cannot be read and is made again: %s", card.name, error)
         model = self._read(version_dir, signature)
         try:
             _save(model, path)
         except OSError as error:
-            log.warning("the converted form of %s is not kept: %s", card.name, error)
+            log.warning("the conversion of %s cannot be cached: %s", card.name, error)
         return model
 
     def _read(self, version_dir: Path, signature: Signature) -> ov.Model:
-        """Converts one signature of a SavedModel.
+        """Convert one signature of a SavedModel.
 
-        OpenVINO converts `serving_default` only; asked for the outputs of another, its frontend gives an empty model.
-        So another is read from a copy of the graph that calls it by that name. (To find the pooling and the
-        classifier's weights among the nodes of the converted graph is to rely on what one release makes of them.)
+        OpenVINO converts only `serving_default`: asked for the outputs of another signature, its frontend returns an
+        empty model. So another signature is read from a copy of the graph in which it is `serving_default`. (Cutting
+        the pooling and the classifier's weights out of the converted graph would depend on how one OpenVINO release
+        names its nodes.)
         """
         if signature == "serving_default":
             return self._core.read_model(version_dir)
@@ -109,7 +121,7 @@ class OpenVinoRuntime:
 
 
 def _content_key(card: ArtifactCard) -> str:
-    """The same for two versions only if they hold the same graph and OpenVINO converts it in the same way."""
+    """Return a key that two versions share only if the graph and the OpenVINO release are the same."""
     content = json.dumps([ov.get_version(), dict(card.checksums)], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -117,23 +129,23 @@ def _content_key(card: ArtifactCard) -> str:
 def _save(model: ov.Model, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        ov.save_model(model, made, compress_to_fp16=False)
-        # the .xml is what is looked for, so it comes last
-        made.with_suffix(".bin").replace(path.with_suffix(".bin"))
-        made.replace(path)
+        incoming = Path(folder) / path.name
+        ov.save_model(model, incoming, compress_to_fp16=False)
+        # the .xml last: `_converted` takes its presence for a complete conversion
+        incoming.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        incoming.replace(path)
 
 
 class _InferRequests:
-    """A compiled model and its idle infer requests."""
+    """A compiled model with a pool of idle infer requests, so that threads can share it."""
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._compiled = compiled
         self._idle: LifoQueue[ov.InferRequest] = LifoQueue()
 
     @contextmanager
-    def one(self) -> Iterator[ov.InferRequest]:
-        """A request that nobody else uses."""
+    def idle(self) -> Iterator[ov.InferRequest]:
+        """Lend a request to one thread; a new request is created if all are in use."""
         try:
             request = self._idle.get_nowait()
         except Empty:
@@ -143,18 +155,22 @@ class _InferRequests:
         finally:
             self._idle.put(request)
 
+    def infer(self, array: NDArray[Any]) -> NDArray[np.float32]:
+        """Compute the only output for the only input."""
+        with self.idle() as request:
+            request.infer([array], share_inputs=True)
+            return np.array(request.get_output_tensor().data)
+
 
 class OpenVinoSession:
-    """A version's `serving_default`, compiled."""
+    """A version whose `serving_default` OpenVINO has compiled."""
 
-    max_batch = 1  # streams side by side are as fast as batches, and no image waits for another
+    max_batch = 1  # streams in parallel are as fast as batches, and no image waits for a batch to fill
 
-    def __init__(self, requests: _InferRequests, explainer: Callable[[], Explain]) -> None:
-        self._requests = requests
+    def __init__(self, infer: Infer, explainer: Callable[[], Explain]) -> None:
+        self._infer = infer
         self.explainer = explainer
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities [1, classes] of one uint8 image [1, H, W, C]."""
-        with self._requests.one() as request:
-            request.infer([images], share_inputs=True)
-            return np.array(request.get_output_tensor().data)
+        """Compute the probabilities [1, classes] of one uint8 image [1, H, W, C]."""
+        return self._infer(images)

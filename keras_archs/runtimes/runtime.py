@@ -1,11 +1,11 @@
-"""What the embedded engine asks of a library that compiles and runs SavedModels."""
+"""The protocol of a runtime: a library that compiles and runs SavedModels."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from keras_archs.repository.artifact import ArtifactCard
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+"""Number of cores that this process may use."""
 
 
 class ActivationMaps(NamedTuple):
-    """What the signature `explain` gives for N images.
+    """Outputs of the signature `explain` for N images.
 
     Attributes:
-        maps: Class activation maps, float32 [N, rows, columns]. The mean of one and its class's bias are the logit.
-        chosen: The classes that they are of, int64 [N].
-        probabilities: Of all classes, float32 [N, classes].
+        maps: Class activation maps, float32 [N, rows, columns]. The mean of a map plus the bias of its class is the
+            logit of the class.
+        chosen: Class that each map explains, int64 [N].
+        probabilities: Probabilities of all classes, float32 [N, classes].
     """
 
     maps: NDArray[np.float32]
@@ -29,24 +31,33 @@ class ActivationMaps(NamedTuple):
     probabilities: NDArray[np.float32]
 
 
+Infer = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""Function from an input array to the output array, computed on the calling thread; threads may share it."""
+
 Explain = Callable[[NDArray[np.uint8], NDArray[np.int64]], ActivationMaps]
-"""Makes the maps of at most `max_batch` images, for a class each, on the calling thread; threads may share it."""
+"""Function from at most `max_batch` images and a class for each to class activation maps.
+
+It computes on the calling thread; threads may share it.
+"""
 
 
 class Session(Protocol):
-    """A compiled graph that threads may share."""
+    """A compiled version; threads may share it."""
 
     max_batch: int
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities [N, classes] of at most `max_batch` images, computed on the calling thread."""
+        """Compute the probabilities [N, classes] of N <= `max_batch` images [N, H, W, C] on the calling thread."""
 
     def explainer(self) -> Explain:
-        """Compiles what explains, which takes about as long and as much memory as `load`."""
+        """Compile the signature `explain`; this takes about as much time and memory as `Runtime.load`."""
 
 
 class Runtime(Protocol):
-    """A library that compiles and runs SavedModels."""
+    """A library that compiles and runs SavedModels.
+
+    The runtimes of this package also have `compile(saved_model, input_shape)`, for SavedModels without a card.
+    """
 
     def load(self, version_dir: Path, card: ArtifactCard) -> Session:
-        """Compiles a version; any exception means that it cannot be served."""
+        """Compile a published version and run it once. Any exception means that the version cannot be served."""

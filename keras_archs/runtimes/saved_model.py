@@ -1,4 +1,4 @@
-"""SavedModels, changed without TensorFlow."""
+"""Changes to SavedModels, made without TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from keras_archs.runtimes.bare_tensorflow import bare_tensorflow
 
 
 def write_with_default(version_dir: Path, signature: str, folder: Path) -> None:
-    """Writes a version's graph to `folder` once more, with a signature of its in place of `serving_default`.
+    """Write a copy of a version's graph whose `serving_default` is another of its signatures.
 
     Args:
-        version_dir: The version.
-        signature: One of its signatures, by name.
-        folder: Where the copy goes.
+        version_dir: Folder of the version.
+        signature: Name of the signature that replaces `serving_default`.
+        folder: Folder to write the copy into.
 
     Raises:
-        ValueError: It has no such signature.
+        ValueError: The graph has no such signature.
         OSError: The graph cannot be read, or the copy cannot be written.
     """
     with bare_tensorflow():
@@ -25,6 +25,6 @@ def write_with_default(version_dir: Path, signature: str, folder: Path) -> None:
     saved = SavedModel.FromString((version_dir / artifact.SAVED_MODEL).read_bytes())
     signatures = saved.meta_graphs[0].signature_def
     if signature not in signatures:
-        raise ValueError(f"there is no signature {signature!r}, only {', '.join(sorted(signatures))}")
+        raise ValueError(f"there is no signature {signature!r}; the graph has {', '.join(sorted(signatures))}")
     signatures["serving_default"].CopyFrom(signatures[signature])
     (folder / artifact.SAVED_MODEL).write_bytes(saved.SerializeToString())

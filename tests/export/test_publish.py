@@ -1,4 +1,4 @@
-"""What export_model promises: an equal SavedModel in TensorFlow Serving's layout, published whole or not at all."""
+"""`export_model` atomically publishes a SavedModel in TensorFlow Serving's layout, equal to the Keras model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SMALL = Preprocessing(size=(32, 48), mean=(100.0, 110.0, 120.0), std=(50.0, 60.0
 
 
 def small_model(classes: int = 4, activation: str | None = "softmax") -> keras.Model:
-    """A model of two layers whose classes differ enough for a comparison to mean something."""
+    """Build a small model whose probabilities differ enough between images for a comparison."""
     keras.utils.set_random_seed(7)
     inputs = keras.Input((32, 48, 3))
     x = keras.layers.Conv2D(8, 3, activation="swish")(inputs)
@@ -44,14 +44,16 @@ def small_model(classes: int = 4, activation: str | None = "softmax") -> keras.M
 
 
 def export(repository: Path, model: keras.Model | None = None, **arguments: Any) -> ExportedModel:
-    given: dict[str, Any] = {"name": "small", "preprocessing": SMALL, "trained_on": "noise"} | arguments
-    return keras_archs.export_model(model or small_model(), repository, **given)
+    defaults: dict[str, Any] = {"name": "small", "preprocessing": SMALL, "trained_on": "noise"}
+    return keras_archs.export_model(model or small_model(), repository, **defaults | arguments)
 
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray[Any, np.dtype[np.uint8]]:
     noise = np.random.default_rng(1).integers(0, 256, (5, 32, 48, 3))
-    return (noise * np.linspace(0.1, 1, 5)[:, None, None, None]).astype(np.uint8)  # means differ, so answers do
+    return (noise * np.linspace(0.1, 1, 5)[:, None, None, None]).astype(
+        np.uint8
+    )  # different means give different answers
 
 
 def signatures(path: Path) -> Any:
@@ -75,7 +77,7 @@ def test_probabilities_and_features_equal_the_keras_models(tmp_path: Path, image
 def pooled(
     channels: int = 3, *, dropout: bool = False, trainable: bool = True, bias: bool = True, activation: str = "softmax"
 ) -> keras.Model:
-    """A network that ends in global average pooling and a dense layer, in one of the ways that there are."""
+    """Build a network that ends in global average pooling and a dense layer; the arguments choose its form."""
     keras.utils.set_random_seed(5)
     inputs = keras.Input((32, 48, channels))
     x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(inputs)
@@ -91,30 +93,30 @@ def pooled(
     "form", [{}, {"channels": 1}, {"dropout": True}, {"trainable": False}, {"bias": False}, {"activation": "linear"}]
 )
 def test_explain_gives_the_class_activation_maps(tmp_path: Path, images: Any, form: dict[str, Any]) -> None:
-    model, seen = pooled(**form), images[..., : form.get("channels", 3)]
-    preprocessing = Preprocessing((32, 48), SMALL.mean[: seen.shape[-1]], SMALL.std[: seen.shape[-1]])
+    model, pixels = pooled(**form), images[..., : form.get("channels", 3)]
+    preprocessing = Preprocessing((32, 48), SMALL.mean[: pixels.shape[-1]], SMALL.std[: pixels.shape[-1]])
     path = export(tmp_path, model, preprocessing=preprocessing).path
     _, exported = signatures(path)
     assert artifact.read_card(path).explains
-    likeliest = [artifact.LIKELIEST] * len(seen)
-    for asked, given in ((None, likeliest), ([3, 0, 2, 1, 3], [3, 0, 2, 1, 3])):
-        expected, classes = keras_archs.class_activation_map(model, preprocessing.normalize(seen), asked)
-        found = exported["explain"](images=tf.constant(seen), classes=tf.constant(given, tf.int64))
+    likeliest = [artifact.LIKELIEST] * len(pixels)
+    for requested, encoded in ((None, likeliest), ([3, 0, 2, 1, 3], [3, 0, 2, 1, 3])):
+        expected, classes = keras_archs.class_activation_map(model, preprocessing.normalize(pixels), requested)
+        found = exported["explain"](images=tf.constant(pixels), classes=tf.constant(encoded, tf.int64))
         assert np.ptp(expected) > 0.1
         np.testing.assert_allclose(found["maps"].numpy(), expected, atol=1e-4)
         np.testing.assert_array_equal(found["chosen"].numpy(), classes)
-        answered = exported["serving_default"](images=tf.constant(seen))["probabilities"]
-        np.testing.assert_allclose(found["probabilities"], answered, atol=1e-6)
+        probabilities = exported["serving_default"](images=tf.constant(pixels))["probabilities"]
+        np.testing.assert_allclose(found["probabilities"], probabilities, atol=1e-6)
 
 
-def test_explain_refuses_classes_that_there_are_none_of(tmp_path: Path, images: Any) -> None:
+def test_explain_refuses_unknown_classes(tmp_path: Path, images: Any) -> None:
     _, exported = signatures(export(tmp_path, pooled()).path)
     for impossible in (4, -2):
         with pytest.raises(tf.errors.InvalidArgumentError):
             exported["explain"](images=tf.constant(images[:1]), classes=tf.constant([impossible], tf.int64))
 
 
-def test_what_ends_otherwise_does_not_explain(tmp_path: Path) -> None:
+def test_a_model_without_global_pooling_has_no_explain_signature(tmp_path: Path) -> None:
     inputs = keras.Input((32, 48, 3))
     flat = keras.layers.Dense(4, activation="softmax")(keras.layers.Flatten()(keras.layers.Conv2D(2, 9)(inputs)))
     path = export(tmp_path, keras.Model(inputs, flat)).path
@@ -123,14 +125,14 @@ def test_what_ends_otherwise_does_not_explain(tmp_path: Path) -> None:
     card = artifact.read_card(path)
     assert not card.explains
     older = {key: value for key, value in card.to_json().items() if key != "explains"}
-    assert artifact.ArtifactCard.from_json(older) == card  # cards of before there was such a signature
+    assert artifact.ArtifactCard.from_json(older) == card  # cards from before the signature existed
 
 
 def test_logits_become_probabilities(tmp_path: Path, images: Any) -> None:
     _, exported = signatures(export(tmp_path, small_model(activation=None)).path)
     _, reference = signatures(export(tmp_path, small_model()).path)
-    for one in (exported, reference):
-        total = one["serving_default"](images=tf.constant(images))["probabilities"].numpy().sum(axis=1)
+    for version in (exported, reference):
+        total = version["serving_default"](images=tf.constant(images))["probabilities"].numpy().sum(axis=1)
         np.testing.assert_allclose(total, 1, atol=1e-5)
     np.testing.assert_allclose(
         exported["serving_default"](images=tf.constant(images))["probabilities"],
@@ -145,7 +147,7 @@ def test_encoded_images_are_decoded_as_load_image_does(lite0_repository: Path, p
     _, exported = signatures(path)
     encoded = list(photographs.values())
     expected = exported["serving_default"](
-        images=tf.constant(np.stack([load_image(one, preprocessing) for one in encoded]))
+        images=tf.constant(np.stack([load_image(image, preprocessing) for image in encoded]))
     )["probabilities"].numpy()
     found = exported["serving_bytes"](image_bytes=tf.constant(encoded))["probabilities"].numpy()
     # two JPEG decoders round differently
@@ -154,10 +156,10 @@ def test_encoded_images_are_decoded_as_load_image_does(lite0_repository: Path, p
     examples = [
         tf.train.Example(
             features=tf.train.Features(
-                feature={"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[one]))}
+                feature={"image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image]))}
             )
         ).SerializeToString()
-        for one in encoded
+        for image in encoded
     ]
     classified = exported["classify"](inputs=tf.constant(examples))
     assert set(classified) == {"classes", "scores"}
@@ -198,32 +200,32 @@ np.save(out, answer)
 """
 
 
-@pytest.mark.parametrize("runtime", ["tensorflow", "openvino"])
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-b0"])
 def test_a_clean_process_without_this_package_gives_the_same_answers(
-    tmp_path: Path, photographs: dict[str, bytes], runtime: str, name: str
+    tmp_path: Path, photographs: dict[str, bytes], name: str
 ) -> None:
     keras.utils.set_random_seed(3)
     weights = "imagenet" if name == "efficientnet-lite0" else None
     model = keras_archs.create_model(name, weights=weights)
     exported = keras_archs.export_model(model, tmp_path, name=name, allow_untrained=True)
     preprocessing = artifact.read_card(exported.path).preprocessing
-    images = np.stack([load_image(one, preprocessing) for one in photographs.values()])
+    images = np.stack([load_image(image, preprocessing) for image in photographs.values()])
     np.save(tmp_path / "images.npy", images)
-    command = [sys.executable, "-c", CLEAN_PROCESS, "images.npy", str(exported.path), runtime, "answer.npy"]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
     expected = model.predict(preprocessing.normalize(images), verbose=0)
-    np.testing.assert_allclose(np.load(tmp_path / "answer.npy"), expected, atol=1e-4)
+    for runtime in ("tensorflow", "openvino"):
+        command = [sys.executable, "-c", CLEAN_PROCESS, "images.npy", str(exported.path), runtime, f"{runtime}.npy"]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=300)
+        np.testing.assert_allclose(np.load(tmp_path / f"{runtime}.npy"), expected, atol=1e-4)
 
 
-def test_the_graph_holds_each_weight_once_and_nothing_that_xla_compiles(lite0_repository: Path) -> None:
+def test_the_graph_holds_each_weight_once_and_no_xla_compiled_function(lite0_repository: Path) -> None:
     path = lite0_repository / "efficientnet-lite0" / "1"
     weights = 4 * 4_694_024
     assert weights < (path / artifact.SAVED_MODEL).stat().st_size < 1.05 * weights
     assert sum(file.stat().st_size for file in (path / "variables").iterdir()) < 1000
     saved = saved_model_pb2.SavedModel.FromString((path / artifact.SAVED_MODEL).read_bytes())
     functions = saved.meta_graphs[0].graph_def.library.function
-    assert not [one.signature.name for one in functions if one.attr["_XlaMustCompile"].b]
+    assert not [function.signature.name for function in functions if function.attr["_XlaMustCompile"].b]
 
 
 EXPORT = """
@@ -243,17 +245,17 @@ print((status("VmHWM") - before) / (4 * model.count_params()))
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak like this")
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc, which tells the peak, is Linux only")
 def test_exporting_takes_memory_for_a_few_copies_of_the_weights(tmp_path: Path) -> None:
     command = [sys.executable, "-c", EXPORT, str(tmp_path)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=300)
-    assert float(done.stdout) < 8  # TensorFlow's own way takes 25
+    assert float(done.stdout) < 8  # tf.saved_model.save of the weights themselves takes 25
 
 
-def test_weights_that_no_graph_can_hold_are_refused(tmp_path: Path) -> None:
+def test_weights_above_the_limit_of_a_saved_model_are_refused(tmp_path: Path) -> None:
     weights = FrozenWeights()
-    with weightless(), tf.Graph().as_default():  # so they take no memory
-        weights.stand_ins([keras.Variable(initializer="zeros", shape=(2**29, 2))])
+    with weightless(), tf.Graph().as_default():  # so that 4 GiB of weights take no memory
+        weights.zeros([keras.Variable(initializer="zeros", shape=(2**29, 2))])
     with pytest.raises(ValueError, match=r"at most [0-9,]+ bytes; these have 4,294,967,296"):
         weights.write_into(tmp_path)
 
@@ -273,11 +275,11 @@ def test_the_signatures_are_those_of_the_contract(lite0_repository: Path) -> Non
     assert list(described["serving_bytes"][0]) == ["image_bytes"]
     assert list(described["classify"][0]) == ["inputs"]
     assert described["features"][1]["features"].shape.as_list() == [None, 1280]
-    taken, given = (
-        {name: (one.dtype, one.shape.as_list()) for name, one in side.items()} for side in described["explain"]
+    inputs, outputs = (
+        {name: (spec.dtype, spec.shape.as_list()) for name, spec in side.items()} for side in described["explain"]
     )
-    assert taken == {"images": (tf.uint8, [None, 224, 224, 3]), "classes": (tf.int64, [None])}
-    assert given == {
+    assert inputs == {"images": (tf.uint8, [None, 224, 224, 3]), "classes": (tf.int64, [None])}
+    assert outputs == {
         "maps": (tf.float32, [None, 7, 7]),
         "chosen": (tf.int64, [None]),
         "probabilities": (tf.float32, [None, 1000]),
@@ -296,7 +298,7 @@ def test_warmup_records_replay(lite0_repository: Path) -> None:
         assert exported[request.model_spec.signature_name](**inputs)["probabilities"].shape[1] == 1000
 
 
-def test_the_card_says_everything(lite0_repository: Path) -> None:
+def test_the_card_describes_the_version(lite0_repository: Path) -> None:
     path = lite0_repository / "efficientnet-lite0" / "1"
     card = artifact.read_card(path)
     verify(path, card)
@@ -310,7 +312,7 @@ def test_the_card_says_everything(lite0_repository: Path) -> None:
     assert artifact.ArtifactCard.from_json(json.loads(json.dumps(card.to_json()))) == card
 
 
-def test_an_altered_file_is_noticed(tmp_path: Path) -> None:
+def test_an_altered_file_fails_the_verification(tmp_path: Path) -> None:
     path = export(tmp_path).path
     graph = path / artifact.SAVED_MODEL
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
@@ -318,7 +320,7 @@ def test_an_altered_file_is_noticed(tmp_path: Path) -> None:
         verify(path, artifact.read_card(path))
 
 
-def test_untrained_weights_are_published_only_on_request_and_say_so(tmp_path: Path) -> None:
+def test_untrained_weights_are_published_only_on_request_and_marked(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"trained_on=.*allow_untrained=True"):
         export(tmp_path, trained_on=None)
     assert not (tmp_path / "small").exists()
@@ -335,12 +337,12 @@ def test_versions_count_up_and_are_never_overwritten(tmp_path: Path) -> None:
         export(tmp_path, small_model(), version=7)
     assert (tmp_path / "small" / "7" / artifact.SAVED_MODEL).read_bytes() == before
     (tmp_path / "small" / "8").mkdir()
-    (tmp_path / "small" / "8" / "something of somebody else").touch()
+    (tmp_path / "small" / "8" / "not a SavedModel").touch()
     assert export(tmp_path, model).version == 9
     assert sorted(path.name for path in (tmp_path / "small").iterdir()) == ["1", "7", "8", "9"]
 
 
-def test_a_models_config_that_is_there_gets_an_entry(tmp_path: Path) -> None:
+def test_an_existing_models_config_gets_an_entry(tmp_path: Path) -> None:
     export(tmp_path)
     assert not (tmp_path / models_config.CONFIG).exists()
     (tmp_path / models_config.CONFIG).write_text("model_config_list {")
@@ -354,16 +356,16 @@ def test_a_models_config_that_is_there_gets_an_entry(tmp_path: Path) -> None:
         export(tmp_path, name=name)
     config = models_config.read(tmp_path)
     assert config is not None
-    assert [(one.name, one.base_path) for one in config.model_config_list.config] == [
+    assert [(entry.name, entry.base_path) for entry in config.model_config_list.config] == [
         ("small", "/models/small"),
         ("other", "/models/other"),
     ]
 
 
-def test_exporters_at_the_same_time_get_versions_of_their_own(tmp_path: Path) -> None:
+def test_concurrent_exports_get_different_versions(tmp_path: Path) -> None:
     model = small_model()
     with ThreadPoolExecutor(4) as pool:
-        versions = [done.version for done in pool.map(lambda _: export(tmp_path, model), range(4))]
+        versions = [exported.version for exported in pool.map(lambda _: export(tmp_path, model), range(4))]
     assert sorted(versions) == [1, 2, 3, 4]
 
 
@@ -389,17 +391,17 @@ def test_a_half_written_version_is_never_seen(tmp_path: Path, monkeypatch: pytes
     assert [path.name for path in (tmp_path / "small").iterdir()] == ["1"]
 
 
-def test_other_users_may_read_what_is_published(tmp_path: Path) -> None:
+def test_published_files_are_readable_by_other_users(tmp_path: Path) -> None:
     assert export(tmp_path).path.stat().st_mode & 0o555 == 0o555
 
 
-def test_a_loaded_model_needs_its_preprocessing_said(tmp_path: Path) -> None:
+def test_a_loaded_model_needs_explicit_preprocessing(tmp_path: Path) -> None:
     model = keras_archs.EfficientNetLite0(classes=5, input_shape=(64, 64, 3))
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     with pytest.raises(ValueError, match="preprocessing="):
         export(tmp_path, loaded, preprocessing=None)
-    # while the builder's own model brings it along, at the size it was built with
+    # the builder's own model knows its preprocessing, at the size it was built with
     exported = export(tmp_path, model, preprocessing=None)
     assert artifact.read_card(exported.path).preprocessing.size == (64, 64)
 
@@ -416,7 +418,9 @@ def test_a_loaded_model_needs_its_preprocessing_said(tmp_path: Path) -> None:
         ({"preprocessing": Preprocessing((32, 32), (0.0,), (1.0,))}, r"\(32, 32, 1\)"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_what_would(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_refused_with_the_allowed_values(
+    tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         export(tmp_path, **arguments)
     assert not list(tmp_path.rglob("*"))
@@ -430,7 +434,7 @@ def test_a_model_that_is_no_classifier_is_refused(tmp_path: Path) -> None:
             export(tmp_path, model)
 
 
-def test_a_model_around_another_is_exported_as_well(tmp_path: Path, images: Any) -> None:
+def test_a_model_that_contains_another_model_can_be_exported(tmp_path: Path, images: Any) -> None:
     body = keras_archs.EfficientNetLite0(include_top=False, pooling="avg", input_shape=(32, 48, 3))
     model = keras.Sequential([keras.Input((32, 48, 3)), body, keras.layers.Dropout(0.5), keras.layers.Dense(4)])
     _, exported = signatures(export(tmp_path, model).path)
@@ -440,7 +444,7 @@ def test_a_model_around_another_is_exported_as_well(tmp_path: Path, images: Any)
     assert exported["features"](images=tf.constant(images))["features"].shape == (5, 1280)
 
 
-def test_an_export_leaves_the_models_threads_and_weights_alone(tmp_path: Path, images: Any) -> None:
+def test_an_export_changes_neither_weights_nor_the_number_of_threads(tmp_path: Path, images: Any) -> None:
     model = small_model()
     before, threads = [value.copy() for value in model.get_weights()], threading.active_count()
     export(tmp_path, model)

@@ -1,4 +1,4 @@
-"""Fixtures of the model tests."""
+"""Fixtures of the tests against TensorFlow 2.20."""
 
 from tests.support.networks import calibrate, fresh_keras
 

@@ -1,9 +1,9 @@
-"""Runs in TensorFlow 2.20's own environment, without this package: loads a version, warms it up and answers.
+"""Load a version in TensorFlow 2.20, replay its warm-up requests and write its answers.
 
 python replay.py VERSION_DIR IMAGES.npy ANSWERS.npz
 
-As TensorFlow Serving does, it loads into a session; into a new one for each signature, since a session keeps the
-weights once more for each signature that it has run.
+Runs in an environment without this package. It loads the version into a session, as TensorFlow Serving does; into a
+new session for each signature, because a session keeps a copy of the weights for each signature that it has run.
 """
 
 import sys
@@ -20,19 +20,19 @@ Tensors = dict[str, Any]
 
 
 class Served:
-    """A version in a session."""
+    """A version that is loaded into a session."""
 
     def __init__(self, session: tf.compat.v1.Session, version_dir: str) -> None:
         self._session = session
         self.signatures = tf.compat.v1.saved_model.load(session, ["serve"], version_dir).signature_def
 
     def answer(self, signature: str, inputs: Tensors) -> Tensors:
-        """The outputs of a signature."""
-        described = self.signatures[signature]
-        fetched = {name: tensor.name for name, tensor in described.outputs.items()}
-        fed = {described.inputs[name].name: value for name, value in inputs.items()}
-        answered: Tensors = self._session.run(fetched, fed)
-        return answered
+        """Compute the outputs of a signature."""
+        definition = self.signatures[signature]
+        fetches = {name: tensor.name for name, tensor in definition.outputs.items()}
+        feed = {definition.inputs[name].name: value for name, value in inputs.items()}
+        outputs: Tensors = self._session.run(fetches, feed)
+        return outputs
 
 
 @contextmanager
@@ -45,14 +45,16 @@ def main(version_dir: str, images: str, answers: str) -> None:
     if not tf.__version__.startswith("2.20."):
         sys.exit(f"this is TensorFlow {tf.__version__}")
     records = Path(version_dir, "assets.extra", "tf_serving_warmup_requests")
-    logged = [prediction_log_pb2.PredictionLog.FromString(one.numpy()) for one in tf.data.TFRecordDataset(str(records))]
+    logs = [
+        prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(records))
+    ]
     inputs: Tensors = {"images": np.load(images)}
     with served(version_dir) as version:
         signatures = set(version.signatures)
-        for request in (log.predict_log.request for log in logged):
-            warmed = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
-            version.answer(request.model_spec.signature_name, warmed)
-        found = {"replayed": len(logged), **version.answer("serving_default", inputs)}
+        for request in (log.predict_log.request for log in logs):
+            warmup_inputs = {name: tf.make_ndarray(value) for name, value in request.inputs.items()}
+            version.answer(request.model_spec.signature_name, warmup_inputs)
+        found = {"replayed": len(logs), **version.answer("serving_default", inputs)}
     with served(version_dir) as version:
         found |= version.answer("features", inputs)
     if "explain" in signatures:

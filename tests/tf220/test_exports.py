@@ -1,7 +1,7 @@
-"""The runtime in the newest image of TensorFlow Serving is TensorFlow 2.20: what is exported here must load there.
+"""Exports load in TensorFlow 2.20, the runtime in the newest image of TensorFlow Serving, and give equal answers.
 
-`make tf220` makes that environment and runs this. Each family is tested by its member with the fewest multiply-adds,
-and networks for CIFAR, which are built otherwise, apart from those for ImageNet.
+`make tf220` creates the environment and runs this module. Each family is tested with its network of the fewest
+multiply-adds; a family's networks for CIFAR, which have another structure, are tested separately.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def smallest_of_each_family() -> list[str]:
 
 
 @pytest.mark.parametrize("name", smallest_of_each_family())
-def test_an_export_loads_warms_up_and_answers_equally(
+def test_an_export_loads_warms_up_and_gives_equal_answers(
     name: str, tmp_path: Path, calibrate: Callable[[keras.Model], keras.Model]
 ) -> None:
     model = calibrate(keras_archs.create_model(name))
@@ -48,18 +48,18 @@ def test_an_export_loads_warms_up_and_answers_equally(
 
     command = [PYTHON, str(REPLAY), str(path), "images.npy", "answers.npz"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert process.returncode == 0, process.stderr[-2000:]
 
     found = np.load(tmp_path / "answers.npz")
     assert found["replayed"] == 2
     pixels = preprocessing.normalize(images)
     outputs = {"probabilities": model.output, "features": model.layers[-1].input}
     for output, expected in keras.Model(model.inputs, outputs).predict(pixels, verbose=0).items():
-        assert np.ptp(expected, axis=0).max() > 1e-3  # the photographs differ, and so do the answers
-        # SENet-154's layers round differently: 10 of 6,144 features were off by up to 0.3 %
+        assert np.ptp(expected, axis=0).max() > 1e-3  # different photographs have different answers
+        # SENet-154's layers round differently: 10 of 6,144 features deviated by up to 0.3 %
         np.testing.assert_allclose(found[output], expected, rtol=1e-3, atol=2e-3 * float(np.ptp(expected)))
     assert ("maps" in found) == artifact.read_card(path).explains
     if "maps" in found:

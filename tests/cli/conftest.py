@@ -1,0 +1,15 @@
+"""Fixtures of the command-line tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def coffee(tmp_path: Path, photographs: dict[str, bytes]) -> Path:
+    """A JPEG file with an espresso."""
+    path = tmp_path / "coffee.jpg"
+    path.write_bytes(photographs["coffee"])
+    return path
