@@ -1,10 +1,10 @@
-"""All networks by name. Nothing here loads Keras; `create_model` does, when it is called."""
+"""All networks by name. Importing this module does not load Keras; calling `create_model` does."""
 
 import difflib
 import fnmatch
 import importlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from keras_archs.cards.densenet import CARDS as DENSENET
@@ -15,7 +15,6 @@ from keras_archs.cards.mobilenet import CARDS as MOBILENET
 from keras_archs.cards.mobilenet_v2 import CARDS as MOBILENET_V2
 from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
 from keras_archs.cards.model_card import ModelCard
-from keras_archs.cards.origin import Origin
 from keras_archs.cards.resnet import CARDS as RESNET
 from keras_archs.cards.resnext import CARDS as RESNEXT
 from keras_archs.cards.senet import CARDS as SENET
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class UnknownModelError(ValueError):
-    """There is no model of this name."""
+    """The registry has no model of this name."""
 
 
 _FAMILIES = (
@@ -45,6 +44,9 @@ _FAMILIES = (
     WIDE_RESNET,
 )
 _CARDS = {card.name: card for family in _FAMILIES for card in family}
+_CARDS_BY_BUILDER: dict[str, list[ModelCard]] = {}
+for _card in _CARDS.values():
+    _CARDS_BY_BUILDER.setdefault(_card.builder, []).append(_card)
 SCALABLE = {
     "densenet-121": "ScaledDenseNet121",
     "efficientnet-b0": "EfficientNet",
@@ -55,18 +57,18 @@ SCALABLE = {
     "resnet-50": "ScaledResNet50",
     "wide-resnet-50-2": "ScaledWideResNet50_2",
 }
-"""The baselines of compound scaling, and the public functions of `keras_archs` that build them at any scale."""
+"""Baselines of compound scaling, with the public functions of `keras_archs` that build them at any scale."""
 
 
 def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
-    """Return the names of the models, in natural order.
+    """Return the names of the models, sorted with numbers by value.
 
     Args:
-        pattern: Shell-style pattern that a name must match, e.g. ``"efficientnet-b*"``.
-        weights: List only models that have weights of this tag, e.g. ``"imagenet"``.
+        pattern: Shell-style pattern of the names to return, e.g. ``"efficientnet-b*"``.
+        weights: Tag of the weights that a model must have, e.g. ``"imagenet"``; None for all models.
 
     Returns:
-        Names that `model_card` and `create_model` take.
+        Names for `model_card` and `create_model`.
     """
     names = (
         card.name
@@ -77,8 +79,8 @@ def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
 
 
 def _natural(name: str) -> list[tuple[float, str]]:
-    """Sort key under which 9 comes before 10, and 0.25 before 0.5."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", name)  # every second one is a number
+    """Return a sort key that puts 9 before 10, and 0.25 before 0.5."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)  # text and numbers alternate
     return [(float(part), "") if index % 2 else (-1, part) for index, part in enumerate(parts)]
 
 
@@ -86,13 +88,10 @@ def model_card(name: str) -> ModelCard:
     """Return the card of a model.
 
     Args:
-        name: Name of the registry, e.g. ``"efficientnet-lite0"``.
-
-    Returns:
-        The card.
+        name: Name in the registry, e.g. ``"efficientnet-lite0"``.
 
     Raises:
-        UnknownModelError: If there is no such model; the message names the closest.
+        UnknownModelError: If the registry has no such model; the message suggests similar names.
     """
     try:
         return _CARDS[name]
@@ -103,55 +102,52 @@ def model_card(name: str) -> ModelCard:
 
 
 def create_model(name: str, /, **arguments: Any) -> "keras.Model":
-    """Build a model by its name in the registry.
+    """Build a model by its name.
 
     Args:
-        name: Name of the registry, e.g. ``"efficientnet-lite0"``.
+        name: Name in the registry, e.g. ``"efficientnet-lite0"``.
         **arguments: Arguments of the builder, e.g. ``weights="imagenet"`` or ``classes=10``.
 
-    Returns:
-        The model.
-
     Raises:
-        UnknownModelError: If there is no such model; the message names the closest.
-        TypeError: For arguments that the builder does not take.
-        ValueError: For values that it refuses.
+        UnknownModelError: If the registry has no such model; the message suggests similar names.
+        TypeError: If the builder does not take an argument.
+        ValueError: If the builder refuses a value.
     """
     card = model_card(name)
     return _builder(card.builder)(**{**card.arguments, **arguments})
 
 
 def scalable(name: str) -> "Callable[..., keras.Model]":
-    """Return the builder of a network at any scale: what `scale_family` and `search_coefficients` take.
+    """Return the function that builds a network at any scale, for `scale_family` and `search_coefficients`.
 
     Args:
         name: Name of a baseline, e.g. ``"resnet-50"``.
 
     Returns:
-        A public function such as `keras_archs.EfficientNet`. It takes ``depth``, ``width`` and ``resolution``, by
-        default 1 for the baseline, and all that classifiers take, such as ``classes``.
+        A public function such as `keras_archs.EfficientNet`. Besides the arguments of all classifiers it takes
+        ``depth``, ``width`` and ``resolution``, which default to 1 and then give the baseline.
 
     Raises:
-        UnknownModelError: If there is no such model; the message names the closest.
-        ValueError: If it is none of the baselines; the message names them.
+        UnknownModelError: If the registry has no such model; the message suggests similar names.
+        ValueError: If the model is not a baseline; the message lists the baselines.
     """
     check_baseline(name)
     return _builder(SCALABLE[name])
 
 
 def check_baseline(name: str) -> None:
-    """Check a name before Keras is loaded.
+    """Check that a model is a baseline of compound scaling, without loading Keras.
 
     Args:
-        name: As `scalable` takes it.
+        name: Name in the registry, e.g. ``"resnet-50"``.
 
     Raises:
-        UnknownModelError: If there is no such model; the message names the closest.
-        ValueError: If it is none of the baselines; the message names them.
+        UnknownModelError: If the registry has no such model; the message suggests similar names.
+        ValueError: If the model is not a baseline; the message lists the baselines.
     """
     model_card(name)
     if name not in SCALABLE:
-        raise ValueError(f"{name!r} is no baseline of compound scaling; these are: {', '.join(SCALABLE)}")
+        raise ValueError(f"{name!r} is not a baseline of compound scaling; baselines: {', '.join(SCALABLE)}")
 
 
 def _builder(name: str) -> "Callable[..., keras.Model]":
@@ -159,19 +155,20 @@ def _builder(name: str) -> "Callable[..., keras.Model]":
     return builder
 
 
-def card_for(origin: Origin) -> ModelCard | None:
-    """Return the card that stands for a model of this origin: of its builder, and with its arguments.
+def card_for(builder: str, arguments: Mapping[str, Any]) -> ModelCard | None:
+    """Return the card of a network by the function that builds it.
 
     Args:
-        origin: What `keras_archs.cards.origin.origin_of` returns for a model.
+        builder: Name of a public function of `keras_archs`, e.g. ``"MobileNet"``.
+        arguments: Arguments that differ from the builder's defaults.
 
     Returns:
-        The card, or None if the registry has none for this builder and these arguments.
+        The builder's card whose arguments are all among these; if there are several, the card with most arguments. None
+        if there is no such card.
     """
-    fitting = [
+    fitting = (
         card
-        for card in _CARDS.values()
-        if card.builder == origin.builder
-        and all(origin.arguments.get(key) == value for key, value in card.arguments.items())
-    ]
+        for card in _CARDS_BY_BUILDER.get(builder, ())
+        if all(arguments.get(key) == value for key, value in card.arguments.items())
+    )
     return max(fitting, key=lambda card: len(card.arguments), default=None)

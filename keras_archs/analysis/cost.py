@@ -1,7 +1,7 @@
-"""What a network costs, computed from its graph: parameters, multiply-adds, activations, memory traffic.
+"""Cost of a network, computed from its graph: parameters, multiply-adds, activations, memory traffic.
 
-The convention: one multiply-add per multiplication in a convolution or a dense layer, and nothing else: no
-normalisation, activation, pooling, addition or bias. (ResNet-50 then costs 4.09 billion at 224 pixels.)
+The convention: one multiply-add per multiplication in a convolution or a dense layer. Normalisations, activations,
+pooling, additions and biases count nothing. ResNet-50 then costs 4.09 billion multiply-adds at 224 pixels.
 
 ``python -m keras_archs.analysis.cost`` writes the table that the model cards read.
 """
@@ -29,39 +29,41 @@ if TYPE_CHECKING:
 
 COSTS = Path(__file__).parents[1] / "cards" / "costs.csv"
 HEAD = "head"
-"""The stage of what comes after the last feature map."""
+"""Stage of the layers behind the last feature map."""
 _FLOAT32 = 4
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One use of a layer."""
+    """Cost of one use of a layer."""
 
     name: str
     kind: str
     """Class of the layer, e.g. ``"Conv2D"``."""
     stage: str
-    """Size of the feature maps that it works at, e.g. ``"56x56"``; `HEAD` after the last of them."""
+    """Height and width of the feature maps, e.g. ``"56x56"``; `HEAD` for layers behind the last feature map."""
     output_shape: tuple[int | None, ...]
     parameters: int
-    """Trainable or not. A layer that is used twice has them in both entries, the network only once."""
+    """Number of parameters, trainable or not. A layer that is used twice lists its parameters in both entries; the
+    network's total counts them once."""
     macs: int | None
-    """Multiply-adds for one image; None if we do not know what the layer does."""
+    """Multiply-adds for one image; None if unknown, e.g. for a custom layer."""
     activations: int
     """Numbers in the output, for one image."""
     bytes_moved: int
-    """Bytes of inputs, weights and output in float32, for one image: what is read and written if nothing is fused."""
+    """Bytes of inputs, weights and output in float32, for one image: memory traffic if no layers are fused."""
     receptive_field: tuple[int, ...] | None
-    """Pixels that one number of the output depends on, per direction; None where they are all, or not known. Gates of
-    squeeze-and-excitation, which depend on all, do not count."""
+    """Receptive field in pixels per direction; None where it is the whole image or unknown. Gates of
+    squeeze-and-excitation, which depend on the whole image, are left out."""
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """All layers that work at one size of feature maps."""
+    """Cost of all layers at one size of feature maps; fields as in `LayerCost`."""
 
     stage: str
     layers: int
+    """Number of layers."""
     parameters: int
     macs: int | None
     activations: int
@@ -70,40 +72,43 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a network, layer by layer in the order of computation; ``print`` shows it as a table."""
+    """Cost of a network; ``print`` shows it as a table of stages."""
 
     layers: tuple[LayerCost, ...]
+    """Cost of each layer, in the order of computation."""
     trainable: int
+    """Number of trainable parameters."""
     non_trainable: int
+    """Number of other parameters, e.g. moving statistics."""
 
     @property
     def parameters(self) -> int:
-        """Trainable and non-trainable parameters, as ``keras.Model.count_params`` counts them."""
+        """Number of trainable and non-trainable parameters, equal to ``keras.Model.count_params()``."""
         return self.trainable + self.non_trainable
 
     @property
     def macs(self) -> int | None:
-        """Multiply-adds for one image; None if they are unknown of some layer."""
+        """Multiply-adds for one image; None if those of any layer are unknown."""
         return _sum_or_none(layer.macs for layer in self.layers)
 
     @property
     def activations(self) -> int:
-        """Numbers in all outputs together, for one image."""
+        """Numbers in the outputs of all layers, for one image."""
         return sum(layer.activations for layer in self.layers)
 
     @property
     def bytes_moved(self) -> int:
-        """Bytes that all layers read and write, for one image in float32."""
+        """Bytes that all layers read and write in float32, for one image."""
         return sum(layer.bytes_moved for layer in self.layers)
 
     @property
     def unknown(self) -> tuple[LayerCost, ...]:
-        """The layers whose multiply-adds are not known."""
+        """Layers whose multiply-adds are unknown."""
         return tuple(layer for layer in self.layers if layer.macs is None)
 
     @property
     def stages(self) -> tuple[StageCost, ...]:
-        """The same cost by the size of the feature maps, in the order of computation."""
+        """Cost by the size of the feature maps, in the order of computation."""
         return tuple(
             StageCost(
                 stage,
@@ -117,17 +122,17 @@ class Cost:
         )
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """Return a row per layer, with the fields of `LayerCost` as columns. Unknown is ``<NA>``, not 0.
+        """Return a table with a row per layer and the fields of `LayerCost` as columns; unknown numbers are ``<NA>``.
 
         Raises:
-            ModuleNotFoundError: Without pandas, which the extra ``analysis`` installs.
+            ModuleNotFoundError: If pandas is not installed; the extra ``analysis`` installs it.
         """
         pandas = import_extra("pandas", "analysis")
         table: pd.DataFrame = pandas.DataFrame([asdict(layer) for layer in self.layers])
         return table.astype({"macs": "Int64"})
 
     def __str__(self) -> str:
-        """A row per stage, and the totals."""
+        """Return a table with a row per stage, and the totals."""
         from rich import box
         from rich.console import Console
         from rich.table import Table
@@ -140,7 +145,7 @@ class Cost:
         for stage in self.stages:
             table.add_row(*map(_cell, asdict(stage).values()))
         text = io.StringIO()
-        # In notebooks rich would show the table by itself, and colour the text.
+        # Without these settings rich would display the table in notebooks, and colour the text.
         Console(file=text, width=120, force_jupyter=False, force_terminal=False).print(table)
         notes = [f"unknown: {layer.name} ({layer.kind})" for layer in self.unknown]
         return "\n".join(line.rstrip() for line in (*text.getvalue().splitlines(), *notes) if line.strip())
@@ -151,29 +156,31 @@ def _cell(value: object) -> str:
 
 
 def _sum_or_none(numbers: Iterable[int | None]) -> int | None:
-    known = list(numbers)
-    return None if None in known else sum(n for n in known if n is not None)
+    summands = list(numbers)
+    return None if None in summands else sum(n for n in summands if n is not None)
 
 
 def profile(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> Cost:
-    """Compute what a functional or sequential model costs.
+    """Compute the cost of a model.
 
     Args:
-        model: Any such Keras model with one input, not only of this package; models inside it are taken apart as well.
-        input_shape: Input to compute the cost for, without the batch; None for the model's own. A model built
-            for any size needs it.
+        model: Any functional or sequential Keras model with one input. The layers of models inside it are listed one by
+            one.
+        input_shape: Shape of the input without the batch; None for the model's own. Required for a model that takes
+            images of any size.
 
     Returns:
-        The cost. The multiply-adds of layers that we do not know are None, and so is then the total.
+        The cost, without identity layers, which compute and copy nothing. If a layer's multiply-adds are unknown, the
+        layer and the total have None.
 
     Raises:
-        ValueError: If the model is of another kind, or the size of its input is not known.
+        ValueError: If the model is of another kind, or takes images of any size and ``input_shape`` is None.
     """
     inputs = getattr(model, "inputs", None)
     if inputs is None or len(inputs) != 1:
         raise ValueError(f"profile() takes functional and sequential models with one input, not {model.name!r}")
     shape = known_shape(model, input_shape)
-    # A clone, so that the model's own graph stays as it is; stateless, so that no weights are made for it.
+    # The walk clones layers, so that the model's own graph stays as it is; weightless clones take no memory.
     with weightless():
         walk = _Walk()
         walk.run(model, [keras.Input(shape, dtype=inputs[0].dtype)], [Field.of_image(shape)])
@@ -181,29 +188,29 @@ def profile(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> C
 
 
 def known_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the shape of a model's input, without the batch: the one that was asked for, or the model's own.
+    """Return ``input_shape`` or, if that is None, the shape of the model's own input; both without the batch.
 
     Raises:
-        ValueError: If none was asked for, and the model is for any size.
+        ValueError: If the shape has unknown sizes.
     """
     shape = tuple(model.inputs[0].shape[1:]) if input_shape is None else tuple(input_shape)
     if None in shape:
-        raise ValueError(f"{model.name!r} takes inputs of any size, {shape}: say which with input_shape=...")
+        raise ValueError(f"{model.name!r} takes inputs of any size, {shape}: give the size with input_shape=...")
     return shape
 
 
 class _Walk:
-    """Runs clones of models on symbolic inputs, and notes what each layer does."""
+    """Run of cloned models on symbolic inputs that records the cost of each layer."""
 
     def __init__(self) -> None:
         self.uses: list[LayerCost] = []
         self.fields: dict[int, tuple[keras.KerasTensor, Field | None]] = {}
-        """What each tensor sees, by the tensor's identity; the tensors are kept, so that those stay theirs."""
+        """Receptive field of each tensor by ``id(tensor)``; holds the tensors, so that Python does not reuse an id."""
 
     def run(
         self, model: keras.Model, inputs: Sequence[keras.KerasTensor], fields: Sequence[Field | None]
     ) -> Field | None:
-        """Note the layers of ``model`` on ``inputs``, and return what its output sees."""
+        """Record the layers of ``model`` on ``inputs``, and return the receptive field of its output."""
         for tensor, field in zip(inputs, fields, strict=True):
             self._remember(tensor, field)
         if isinstance(model, keras.Sequential):
@@ -212,7 +219,7 @@ class _Walk:
                 outputs = self._call(layer.__class__.from_config(layer.get_config()), outputs)
         else:
             structured = keras.tree.pack_sequence_as(model.input, inputs)
-            # A clone of a compiled model would be compiled as well, with an optimiser's variables.
+            # The clone of a compiled model would be compiled too, and have an optimiser's variables.
             uncompiled = keras.Model(model.input, model.output)
             outputs = keras.models.clone_model(uncompiled, input_tensors=structured, call_function=self._call).output
         return self._field(keras.tree.flatten(outputs)[0])
@@ -222,8 +229,10 @@ class _Walk:
         inputs = [tensor for tensor in keras.tree.flatten((args, kwargs)) if isinstance(tensor, keras.KerasTensor)]
         fields = [self._field(tensor) for tensor in inputs]
         inner = layer.branch if isinstance(layer, StochasticResidual | Recomputed) else layer
-        if getattr(inner, "inputs", None) is not None:  # a model within the model
-            entering = len(inner.inputs)  # the shortcut of a residual block does not
+        if isinstance(layer, layers.Identity):
+            (field,) = fields
+        elif getattr(inner, "inputs", None) is not None:  # a model within the model
+            entering = len(inner.inputs)  # not the shortcut of a StochasticResidual, which is added behind the branch
             within = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in inputs[:entering]]
             field = Field.widest([self.run(inner, within, fields[:entering]), *fields[entering:]])
         else:
@@ -271,7 +280,10 @@ def _macs(layer: keras.Layer, inputs: Sequence[keras.KerasTensor], outputs: kera
 
 
 def _with_stages(uses: Sequence[LayerCost]) -> tuple[LayerCost, ...]:
-    """Name the stages. Borders, and what has no height and width, stand in a stage or after all of them."""
+    """Name the stage of each layer by the size of its output.
+
+    Padding, and layers without height and width inside a stage, belong to the stage before them.
+    """
 
     def size(use: LayerCost) -> str:
         sides = use.output_shape[1:-1]
@@ -293,13 +305,13 @@ def _size(weights: Iterable[keras.Variable]) -> int:
 
 
 def _positions(tensor: keras.KerasTensor, channels: int) -> int:
-    """Pixels of one image; like this, wherever the channels' axis is."""
+    """Return the number of pixels of one image, with channels first or last."""
     elements: int = math.prod(tensor.shape[1:])
     return elements // channels
 
 
 def _convolution(layer: keras.Layer, _: keras.KerasTensor, outputs: keras.KerasTensor) -> int:
-    # The kernel's shape is (..., channels per group, filters): groups need no care.
+    # Also right for groups: the kernel's shape is (..., channels per group, filters).
     return _positions(outputs, layer.filters) * _size([layer.kernel])
 
 
@@ -327,7 +339,7 @@ def _none(*_: Any) -> int:
 _ELEMENTWISE: tuple[type, ...] = tuple(
     getattr(layers, name)
     for name in """
-        Activation ELU Identity InputLayer LeakyReLU Masking PReLU ReLU Softmax
+        Activation ELU InputLayer LeakyReLU Masking PReLU ReLU Softmax
         BatchNormalization GroupNormalization LayerNormalization Normalization RMSNormalization UnitNormalization
         Rescaling Resizing CenterCrop
         Add Average Concatenate Maximum Minimum Multiply Subtract
@@ -347,7 +359,7 @@ _RULES: tuple[tuple[tuple[type, ...], Callable[..., int]], ...] = (
     ((layers.SeparableConv1D, layers.SeparableConv2D), _separable),
     ((layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose), _transposed),
     ((layers.Dense,), _dense),
-    # Nothing by the convention: they move numbers, compare them, or multiply them elementwise.
+    # By the convention these cost nothing: they move, compare or multiply numbers elementwise.
     (_ELEMENTWISE, _none),
 )
 
@@ -358,7 +370,7 @@ _PRODUCTS = {"Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv", "Dot", "
     "Tensordot",
     "Vdot",
 }
-"""Bare operations that multiply and add; `keras.ops` has no others."""
+"""All operations of `keras.ops` that multiply and add."""
 
 
 def published_costs() -> list[dict[str, str | int]]:
@@ -367,8 +379,7 @@ def published_costs() -> list[dict[str, str | int]]:
 
 
 def _published_cost(name: str) -> dict[str, str | int]:
-    # None of the variables need values here, and the large networks have many.
-    with weightless():
+    with weightless():  # counting needs no values
         model = create_model(name)
         result = profile(model)
     if result.macs is None:
@@ -385,7 +396,7 @@ def _published_cost(name: str) -> dict[str, str | int]:
 
 
 def main() -> None:
-    """Write the table."""
+    """Write the table to `COSTS`."""
     rows = published_costs()
     with COSTS.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")

@@ -1,8 +1,8 @@
-"""What a network looks at, and what it has learnt to use.
+"""Explanations: class activation maps, Grad-CAM, squeeze-and-excitation gates and DenseNet's feature reuse.
 
 Class activation maps: Zhou et al., "Learning Deep Features for Discriminative Localization" (2015). Grad-CAM: Selvaraju
 et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization" (2016).
-`keras_archs.images.overlay.overlay` lays their maps over a picture.
+`keras_archs.images.overlay.overlay` draws their maps over a picture.
 """
 
 import re
@@ -21,26 +21,27 @@ Floats = NDArray[np.float32]
 def class_activation_map(
     model: keras.Model, images: Floats, classes: Sequence[int] | None = None
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Show which places of the images speak for a class: exact, without gradients (Zhou et al. 2015, section 2).
+    """Compute class activation maps, which are exact and need no gradients (Zhou et al. 2015, section 2).
 
-    A class's logit is the mean of its map over all places, plus the classifier's bias.
+    A class's logit is the mean of its map over all positions, plus the classifier's bias.
 
     Args:
         model: Network that ends in global average pooling and a dense layer.
         images: Normalised images of shape (n, height, width, channels).
-        classes: A class for each image; None for the likeliest of each.
+        classes: A class for each image, from 0 to the number of classes less 1; None for the most likely class of each.
 
     Returns:
-        Maps of shape (n, rows, columns), as large as the last feature maps, and the classes that they are of.
+        Maps of shape (n, rows, columns), as large as the last feature maps, and the class of each map, of shape (n,).
 
     Raises:
-        ValueError: If the network ends otherwise (`grad_cam` takes any), or for classes that it does not have.
+        ValueError: If the network ends in other layers (`grad_cam` takes any network), or lacks a class.
     """
     classifier = pooled_classifier(model)
     if classifier is None:
         raise ValueError(
             f"{model.name!r} does not end in global average pooling and a dense layer, but in "
-            f"{' and '.join(type(layer).__name__ for layer in final_layers(model))}: grad_cam() takes any network"
+            f"{' and '.join(type(layer).__name__ for layer in final_layers(model))}: use grad_cam(), "
+            "which takes any network"
         )
     pooling, head = classifier
     features, scores = _run(keras.Model(model.input, [pooling.input, model.output]), images)
@@ -53,31 +54,31 @@ def class_activation_map(
 def grad_cam(
     model: keras.Model, images: Floats, classes: Sequence[int] | None = None, layer: str | None = None
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Show which places of the images speak for a class, in any network and at any depth (Selvaraju et al. 2016).
+    """Compute Grad-CAM maps for any network, at any depth (Selvaraju et al. 2016).
 
     Args:
-        model: A network with classifier. Before a softmax its logits are explained, not the probabilities.
+        model: A network with a dense classifier. If it ends in a softmax, the logits before it are explained.
         images: Normalised images of shape (n, height, width, channels).
-        classes: A class for each image; None for the likeliest of each.
-        layer: Name of the layer whose feature maps to look at; None for the last that has any.
+        classes: A class for each image, from 0 to the number of classes less 1; None for the most likely class of each.
+        layer: Name of the layer whose feature maps are weighted; None for the last layer with feature maps.
 
     Returns:
-        Maps of shape (n, rows, columns), at least 0, and the classes that they are of.
+        Maps of shape (n, rows, columns), at least 0, and the class of each map, of shape (n,).
 
     Raises:
-        ValueError: For a layer without feature maps, or for classes that the network does not have.
-        RuntimeError: With another backend than TensorFlow, whose gradients it takes.
+        ValueError: If the layer has no feature maps, or the network lacks a class.
+        RuntimeError: If Keras' backend is not TensorFlow, whose gradients are used.
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(f"grad_cam() needs the TensorFlow backend; this is {keras.backend.backend()}")
     import tensorflow as tf
 
     target, head = _feature_layer(model, layer), model.layers[-1]
-    looking = keras.Model(model.input, [target.output, head.input])
+    observed = keras.Model(model.input, [target.output, head.input])
     pixels = tf.convert_to_tensor(images)
     with tf.GradientTape() as tape:
-        tape.watch(pixels)  # so that everything after them is recorded, of frozen networks too
-        features, pooled = looking(pixels, training=False)
+        tape.watch(pixels)  # so that the layers of a frozen network are recorded, too
+        features, pooled = observed(pixels, training=False)
         logits = tf.matmul(pooled, head.kernel) + head.bias
         chosen = _chosen(logits.numpy(), classes)
         score = tf.reduce_sum(tf.gather(logits, chosen, axis=1, batch_dims=1))
@@ -87,17 +88,17 @@ def grad_cam(
 
 
 def squeeze_excitations(model: keras.Model, images: Floats) -> dict[str, Floats]:
-    """Return how each squeeze-and-excitation block weighs its channels (Hu et al. 2017, section 7.2, figure 5).
+    """Return the gates of each squeeze-and-excitation block (Hu et al. 2017, section 7.2, figure 5).
 
     Args:
-        model: A network with such blocks.
+        model: A network with squeeze-and-excitation.
         images: Normalised images of shape (n, height, width, channels).
 
     Returns:
-        By block, in the order of computation: the gates, of shape (n, channels).
+        Gates of shape (n, channels) by the name of the block, in the order of computation.
 
     Raises:
-        ValueError: If there are no such blocks.
+        ValueError: If the network has no squeeze-and-excitation.
     """
     gates = {found[1]: layer for layer in model.layers if (found := re.fullmatch(r"(.*)_se_expand", layer.name))}
     if not gates:
@@ -107,15 +108,15 @@ def squeeze_excitations(model: keras.Model, images: Floats) -> dict[str, Floats]
 
 
 def feature_reuse(model: keras.Model) -> dict[str, Floats]:
-    """Return how much each layer of a DenseNet uses of the ones before it (Huang et al. 2016, section 5, figure 5).
+    """Return how much each layer of a DenseNet uses the layers before it (Huang et al. 2016, section 5, figure 5).
 
     Args:
         model: A DenseNet; its weights should be trained.
 
     Returns:
-        By dense block, a matrix: in row s and column l the mean absolute weight with which layer l + 1 takes the
-        feature maps of layer s, where row 0 is the block's input; NaN for s > l. The last column is what comes after
-        the block, a transition. The last block has none: a classifier's weights are no convolution's.
+        A matrix by the name of the dense block. The value in row s and column l is the mean absolute weight with which
+        layer l + 1 takes the feature maps of layer s, where row 0 is the block's input; NaN for s > l. The last column
+        is the transition after the block; the last block has no such column, as no convolution follows.
 
     Raises:
         ValueError: If the model has no dense blocks.
@@ -125,9 +126,9 @@ def feature_reuse(model: keras.Model) -> dict[str, Floats]:
     for layer in model.layers:
         if found := re.fullmatch(r".*block(\d+)_layer\d+_(bottleneck|growth)_conv", layer.name):
             block, kind = found.groups()
-            taken = kernels.setdefault(f"block{block}", [])
+            in_block = kernels.setdefault(f"block{block}", [])
             if kind == "bottleneck" or layer.name.replace("_growth_", "_bottleneck_") not in names:
-                taken.append(keras.ops.convert_to_numpy(layer.kernel))
+                in_block.append(keras.ops.convert_to_numpy(layer.kernel))
         elif found := re.fullmatch(r".*transition(\d+)_conv", layer.name):
             kernels[f"block{found[1]}"].append(keras.ops.convert_to_numpy(layer.kernel))
     if not kernels:
@@ -136,7 +137,7 @@ def feature_reuse(model: keras.Model) -> dict[str, Floats]:
 
 
 def _reuse(kernels: Sequence[Floats]) -> Floats:
-    """Each layer takes the block's input and then what every layer before it has added, all as wide."""
+    """Average each layer's kernel over its sources: the block's input, then the equally wide maps of each layer."""
     stem, growth = kernels[0].shape[2], kernels[1].shape[2] - kernels[0].shape[2]
     matrix = np.full((len(kernels), len(kernels)), np.nan, np.float32)
     for column, kernel in enumerate(kernels):
@@ -147,18 +148,20 @@ def _reuse(kernels: Sequence[Floats]) -> Floats:
 
 
 def _feature_layer(model: keras.Model, name: str | None) -> keras.Layer:
+    """Return the layer of this name or, without a name, the last layer that computes feature maps."""
     maps = {
         layer.name: layer
         for layer in model.layers
-        if len(layer.output.shape) == 4 and layer.output.shape[1:3] != (1, 1)  # squeezed ones are none
+        if len(layer.output.shape) == 4 and layer.output.shape[1:3] != (1, 1)  # not squeeze-and-excitation's means
     }
-    *_, last = maps
+    *_, last = (key for key, found in maps.items() if not isinstance(found, keras.layers.Identity))
     if name is not None and name not in maps:
         raise ValueError(f"{model.name!r} has no layer {name!r} with feature maps; the last is {last!r}")
     return maps[name or last]
 
 
 def _chosen(scores: Floats, classes: Sequence[int] | None) -> NDArray[np.int64]:
+    """Return the class of each image: the given ones after a check, or those of the highest scores."""
     count, width = scores.shape
     chosen = scores.argmax(axis=-1) if classes is None else np.asarray(classes)
     if chosen.shape != (count,) or chosen.dtype.kind not in "iu" or ((chosen < 0) | (chosen >= width)).any():
@@ -168,4 +171,5 @@ def _chosen(scores: Floats, classes: Sequence[int] | None) -> NDArray[np.int64]:
 
 
 def _run(model: keras.Model, images: Floats) -> list[Floats]:
+    """Return the outputs of a model as arrays."""
     return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(model(images, training=False))]

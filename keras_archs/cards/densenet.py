@@ -1,4 +1,4 @@
-"""The cards of DenseNet, DenseNet-BC and SE-DenseNet."""
+"""Model cards of DenseNet, DenseNet-BC and SE-DenseNet."""
 
 from collections.abc import Iterable
 
@@ -39,7 +39,7 @@ def _cards() -> Iterable[ModelCard]:
             paper=PAPER,
             top1=top1,
         )
-    # Squeeze-and-excitation in DenseNet is nobody's publication: neither counts nor an accuracy exist to compare with.
+    # DenseNet with squeeze-and-excitation is unpublished: there is no parameter count or accuracy to compare with.
     yield ModelCard(
         name="se-densenet-121",
         title="SE-DenseNet-121",

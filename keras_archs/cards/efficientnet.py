@@ -1,4 +1,4 @@
-"""The cards of EfficientNet and EfficientNet-Lite."""
+"""Model cards of EfficientNet and EfficientNet-Lite."""
 
 from collections.abc import Iterable
 
@@ -41,7 +41,7 @@ def _cards() -> Iterable[ModelCard]:
                 size=(size, size),
                 mean=(127.0,) * 3 if lite else IMAGENET_MEAN,
                 std=(128.0,) * 3 if lite else IMAGENET_STD,
-                # As in Google's evaluation: a border of 16 pixels is cropped off on each side.
+                # Google's evaluation crops a border of 16 pixels on each side.
                 crop_fraction=size / (size + 32),
                 interpolation="bicubic",
             ),

@@ -1,4 +1,4 @@
-"""The cards of EfficientNetV2."""
+"""Model cards of EfficientNetV2."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The cards of BN-Inception and SE-BN-Inception."""
+"""Model cards of BN-Inception and SE-BN-Inception."""
 
 from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
 from keras_archs.cards.senet import PAPER as SE_PAPER
@@ -8,8 +8,8 @@ PAPER = Paper(
     "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift", 2015, "1502.03167"
 )
 
-# As in the Caffe models: the mean of the pixels is subtracted and nothing else. Their channels are BGR and these RGB,
-# so that their first convolution's weights must change places on the way here.
+# The Caffe models subtract the mean pixel and do not divide. Their channels are BGR, ours RGB: importing their weights
+# must reverse the input channels of the first convolution.
 _CAFFE = Preprocessing(
     size=(224, 224), mean=(123.0, 117.0, 104.0), std=(1.0, 1.0, 1.0), crop_fraction=224 / 256, interpolation="bilinear"
 )

@@ -1,4 +1,4 @@
-"""The cards of MobileNet and SE-MobileNet."""
+"""Model cards of MobileNet and SE-MobileNet."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from keras_archs.images.preprocessing import Preprocessing
 PAPER = Paper("MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017, "1704.04861")
 
 _SLIM = "tensorflow/models, research/slim/nets/mobilenet_v1.md"
-# By width and size.
+# Top-1 accuracy in per cent, by alpha and image size.
 _TOP1 = {
     1.0: {224: 70.9, 192: 70.0, 160: 68.0, 128: 65.2},
     0.75: {224: 68.4, 192: 67.2, 160: 65.3, 128: 62.1},
@@ -19,7 +19,7 @@ _TOP1 = {
 
 
 def preprocessing(size: int) -> Preprocessing:
-    """As in TF-slim's evaluation of all MobileNets: from -1 to 1."""
+    """Return the preprocessing of TF-slim's evaluation of all MobileNets: pixels from -1 to 1."""
     return Preprocessing(size=(size, size), mean=(127.5,) * 3, std=(127.5,) * 3, interpolation="bilinear")
 
 

@@ -1,4 +1,4 @@
-"""The cards of MobileNetV2."""
+"""Model cards of MobileNetV2."""
 
 from keras_archs.cards.mobilenet import preprocessing
 from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
@@ -6,7 +6,7 @@ from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
 PAPER = Paper("MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, "1801.04381")
 
 _SLIM = "tensorflow/models, research/slim/nets/mobilenet/README.md"
-# By width.
+# Top-1 accuracy in per cent, by alpha.
 _TOP1 = {0.35: 60.3, 0.5: 65.4, 0.75: 69.8, 1.0: 71.8, 1.3: 74.4, 1.4: 75.0}
 
 CARDS = tuple(

@@ -1,4 +1,4 @@
-"""The cards of MobileNetV3."""
+"""Model cards of MobileNetV3."""
 
 from collections.abc import Iterable
 from typing import Any

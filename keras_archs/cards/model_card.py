@@ -1,4 +1,4 @@
-"""Model cards: what there is to know about each network without building it. A module per family; data only."""
+"""The fields of a model card: facts about one network that need no built model."""
 
 import csv
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from typing import Any
 
 from keras_archs.images.preprocessing import Preprocessing
 
-# The statistics of ImageNet's training images, on the scale of the pixels.
+# Statistics of ImageNet's training images, on the scale 0 to 255.
 IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 CIFAR = Preprocessing(size=(32, 32), mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), crop_fraction=1.0)
-"""With the statistics that fb.resnet.torch has for CIFAR-10; the authors' code of later networks is built on it."""
+"""Preprocessing for CIFAR-10 with the statistics of fb.resnet.torch, on which the code of later authors is built."""
 
 
 @dataclass(frozen=True)
 class Paper:
-    """Where an architecture was published."""
+    """Publication of an architecture."""
 
     title: str
     year: int
@@ -30,55 +30,62 @@ class Paper:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A published top-1 accuracy on ImageNet's validation images, in per cent, one crop.
+    """A published top-1 accuracy with one crop per image.
 
-    For a network whose classes are another data set's, it is that data set's, and the source says so.
+    The images are ImageNet's validation set, unless ``source`` names another data set.
     """
 
     value: float
+    """In per cent."""
     source: str
+    """Publication of the value, and the weights it was measured with, in words."""
 
 
 @dataclass(frozen=True)
 class PublishedCost:
-    """Size of a network with its published input and classes."""
+    """Cost of a network with its published input size and number of classes."""
 
     size: tuple[int, int]
+    """Height and width of the input, in pixels."""
     trainable: int
+    """Number of trainable parameters."""
     non_trainable: int
+    """Number of non-trainable parameters."""
     macs: int
-    """Multiply-adds of convolutions and dense layers, for one image."""
+    """Multiply-adds of convolutions and dense layers, per image."""
 
     @property
     def parameters(self) -> int:
-        """Trainable and non-trainable parameters, as ``keras.Model.count_params`` counts them."""
+        """Number of all parameters, as ``keras.Model.count_params`` counts them."""
         return self.trainable + self.non_trainable
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """One network of the registry: data only."""
+    """Facts about one network of the registry."""
 
     name: str
-    """Name of the registry, of the endpoint and in the model repository, e.g. ``"efficientnet-b0"``."""
+    """Name in the registry, in the model repository and of the endpoint, e.g. ``"efficientnet-b0"``."""
     title: str
-    """Name for people, e.g. ``"EfficientNet-B0"``."""
+    """Display name, e.g. ``"EfficientNet-B0"``."""
     family: str
+    """Display name of the family, e.g. ``"EfficientNet-Lite"``."""
     builder: str
-    """Name of the public function of `keras_archs` that builds it."""
+    """Name of the public function of `keras_archs` that builds the network."""
     preprocessing: Preprocessing
-    """How an image becomes the network's input."""
+    """Preprocessing that the published weights expect."""
     paper: Paper
+    """Publication of the architecture."""
     top1: Accuracy | None
-    """What the authors' weights reach; None where nothing was published."""
+    """Accuracy of the published weights; None if nothing was published."""
     arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """Arguments of the builder, where they differ from its defaults."""
+    """Arguments of the builder that differ from its defaults."""
     weights: tuple[str, ...] = ()
-    """Tags that the builder's ``weights`` argument takes; ``()`` if there are only one's own files."""
+    """Tags that the builder's ``weights`` argument accepts, besides None and the path of a file."""
 
     @property
     def cost(self) -> PublishedCost:
-        """Parameters and multiply-adds, from the table that `keras_archs.analysis.cost` generates."""
+        """Parameters and multiply-adds, from the generated table ``costs.csv``."""
         return _published_costs()[self.name]
 
 

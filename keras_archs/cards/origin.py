@@ -1,9 +1,11 @@
-"""Where a built model comes from: the builder that made it, with which arguments and which weights."""
+"""Origin of a built model: its builder, arguments, weights and card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
+
+from keras_archs.cards.model_card import ModelCard
 
 if TYPE_CHECKING:
     import keras
@@ -14,37 +16,39 @@ class WeightsInfo:
     """Provenance of the weights in a model."""
 
     tag: str
-    """What was asked for: ``"imagenet"``, or the name of a file."""
+    """``"imagenet"``, or the name of a file."""
     source: str
-    """In words, for people: package and file."""
+    """Package and file, in words."""
     sha256: str
-    """Checksum of the file that was read."""
+    """SHA-256 of the file."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """How a model was built; enough to build its like again."""
+    """Builder, arguments and weights of a model, from which the same network can be built again."""
 
     builder: str
-    """Name of the public function, e.g. ``"EfficientNetB0"``."""
+    """Name of the public function of `keras_archs`, e.g. ``"EfficientNetB0"``."""
     arguments: Mapping[str, Any]
-    """The arguments that differ from the builder's defaults; they can be written as JSON."""
+    """Arguments that differ from the builder's defaults; they can be written as JSON."""
     weights: WeightsInfo | None
-    """None for random initialisation."""
+    """Provenance of the weights; None for random initialisation."""
+    card: ModelCard | None
+    """Card in the registry for this builder and these arguments; None if the registry has no such card."""
 
 
-# Beside the models rather than on them: nothing that Keras tracks, saves or clones changes.
+# Kept outside the models, so that nothing that Keras tracks, saves or clones changes.
 _origins: "WeakKeyDictionary[keras.Model, Origin]" = WeakKeyDictionary()
 
 
 def remember(model: "keras.Model", origin: Origin) -> None:
-    """Note where ``model`` comes from, for as long as the object lives."""
+    """Record the origin of ``model`` for the lifetime of the object."""
     _origins[model] = origin
 
 
 def origin_of(model: "keras.Model") -> Origin | None:
-    """Return where ``model`` comes from, or None if no builder of this package returned this very object.
+    """Return the origin of ``model``, or None if the object was not returned by a builder of this package.
 
-    A model that was saved and loaded again, cloned or copied is another object: its origin is not known.
+    A model that was loaded from a file, cloned or copied is another object and has no origin.
     """
     return _origins.get(model)

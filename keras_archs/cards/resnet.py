@@ -1,4 +1,4 @@
-"""The cards of ResNet."""
+"""Model cards of ResNet."""
 
 from keras_archs.cards.model_card import CIFAR, IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
 from keras_archs.images.preprocessing import Preprocessing
@@ -8,7 +8,7 @@ PAPER = Paper("Deep Residual Learning for Image Recognition", 2015, "1512.03385"
 TORCH = Preprocessing(
     size=(224, 224), mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_fraction=0.875, interpolation="bilinear"
 )
-"""As Torch's model zoo evaluates residual networks: the middle 224 pixels of 256."""
+"""Preprocessing of Torch's model zoo for residual networks: the central 224 of 256 pixels."""
 
 _TORCHVISION = "weights of torchvision, IMAGENET1K_V1"
 _TOP1 = {"18": 69.758, "34": 73.314, "50": 76.130, "101": 77.374, "152": 78.312}

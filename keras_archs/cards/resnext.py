@@ -1,4 +1,4 @@
-"""The cards of ResNeXt."""
+"""Model cards of ResNeXt."""
 
 from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
@@ -14,7 +14,7 @@ _TOP1 = {
     "101-64x4d": Accuracy(79.6, _FACEBOOK),
 }
 
-_PAPER_CIFAR = "CIFAR-10 with augmentation, normalised before each convolution; Xie et al. 2016, Table 7"
+_PAPER_CIFAR = "CIFAR-10 with augmentation, normalisation before each convolution; Xie et al. 2016, Table 7"
 _CIFAR_TOP1 = {
     "29-8x64d": Accuracy(96.35, _PAPER_CIFAR),
     "29-16x64d": Accuracy(96.42, _PAPER_CIFAR),

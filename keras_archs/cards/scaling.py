@@ -1,9 +1,9 @@
-"""Compound scaling: how the EfficientNet family grows from one baseline.
+"""Compound scaling: rules by which a family of networks grows from one baseline.
 
-Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), section 3.3:
-depth, width and resolution grow together as alpha^phi, beta^phi and gamma^phi with alpha=1.2, beta=1.1 and
-gamma=1.15, so that alpha * beta^2 * gamma^2 is about 2 and the cost grows as 2^phi. The coefficients below
-are the rounded ones of the authors' released code; the paper does not print them.
+Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), section 3.3: depth, width
+and resolution grow together as alpha^phi, beta^phi and gamma^phi with alpha=1.2, beta=1.1 and gamma=1.15, so that
+alpha * beta^2 * gamma^2 is about 2 and the cost grows as 2^phi. The paper does not print the factors of B1 to B7; the
+tables below are those of the authors' code, which rounds them.
 """
 
 import math
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CompoundScaling:
-    """What one member of a family multiplies the baseline by."""
+    """Scale of one member of a family, relative to its baseline."""
 
     width: float
     """Factor on the number of channels."""
@@ -44,8 +44,8 @@ EFFICIENTNET_LITE = {
 }
 
 
-# B0 to B3 scale a baseline as above, S, M and L have tables of their own. The sizes are those of the evaluation:
-# training begins with smaller images (section 4.2 of "EfficientNetV2").
+# B0 to B3 scale a baseline; S, M and L have tables of their own. The resolutions are for evaluation: training starts
+# with smaller images (section 4.2 of "EfficientNetV2").
 EFFICIENTNET_V2 = {
     "b0": CompoundScaling(1.0, 1.0, 224, 0.2),
     "b1": CompoundScaling(1.0, 1.1, 240, 0.2),
@@ -61,32 +61,35 @@ PAPER = (1.2, 1.1, 1.15)
 """The paper's alpha, beta and gamma for EfficientNet-B0 (section 3.3, step 1)."""
 
 GRID = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3)
-"""What a search tries for each of them, where nothing else is said."""
+"""Default values of a search for each of alpha, beta and gamma."""
 
 
 @dataclass(frozen=True)
 class Factors:
-    """What a network is multiplied by: a builder's ``depth``, ``width`` and ``resolution``."""
+    """Factors on a baseline, as builders take them."""
 
     depth: float
+    """Factor on the number of blocks in a stage."""
     width: float
+    """Factor on the number of channels."""
     resolution: float
+    """Factor on the height and width of the input."""
 
 
 def compound_scale(alpha: float, beta: float, gamma: float, phi: float) -> Factors:
     """Grow depth, width and resolution together (section 3.3, equation 3).
 
-    A convolution's multiply-adds are proportional to depth, to width squared and to resolution squared. With
-    alpha * beta^2 * gamma^2 = 2 they are therefore 2^phi as many; see `growth`.
+    The multiply-adds of convolutions are proportional to depth, width squared and resolution squared. With
+    alpha * beta^2 * gamma^2 = 2 they therefore grow by the factor 2^phi; see `growth`.
 
     Args:
         alpha: Factor on the depth for phi = 1; at least 1.
         beta: Factor on the width for phi = 1; at least 1.
         gamma: Factor on the resolution for phi = 1; at least 1.
-        phi: How much there is to compute with; at least 0, and 0 is the baseline.
+        phi: Compound coefficient, the binary logarithm of the factor on the cost; at least 0, and 0 is the baseline.
 
     Returns:
-        The factors: alpha^phi, beta^phi, gamma^phi.
+        The factors alpha^phi, beta^phi and gamma^phi.
 
     Raises:
         ValueError: For coefficients below 1 or a phi below 0.
@@ -99,20 +102,20 @@ def compound_scale(alpha: float, beta: float, gamma: float, phi: float) -> Facto
 
 
 def growth(alpha: float, beta: float, gamma: float) -> float:
-    """Return the factor on the multiply-adds for each step of phi, were nothing rounded: alpha * beta^2 * gamma^2."""
+    """Return the factor on the multiply-adds per step of phi, before rounding: alpha * beta^2 * gamma^2."""
     return alpha * beta**2 * gamma**2
 
 
 def round_filters(filters: int, width: float, divisor: int = 8, keep: float = 0.9) -> int:
     """Scale a number of channels and round it to a multiple of ``divisor``.
 
-    Rounding goes to the nearest multiple, but never leaves less than the part ``keep`` of the channels.
+    Rounding goes to the nearest multiple, or up if that would lose more than a fraction 1 - ``keep`` of the channels.
 
     Args:
-        filters: The baseline's number of channels.
-        width: Factor to scale it by.
-        divisor: The result is a multiple of this, and at least this.
-        keep: Part of the scaled channels below which it is rounded up instead; EfficientNetV2 has no such bound, 0.
+        filters: Number of channels in the baseline.
+        width: Factor on the number of channels.
+        divisor: Divisor and lower bound of the result.
+        keep: Least fraction of the scaled channels to keep; 0 for EfficientNetV2, which always rounds to the nearest.
 
     Returns:
         The scaled number of channels.
@@ -123,10 +126,10 @@ def round_filters(filters: int, width: float, divisor: int = 8, keep: float = 0.
 
 
 def round_repeats(repeats: int, depth: float) -> int:
-    """Scale a stage's number of blocks, rounding up so that no stage vanishes."""
+    """Scale the number of blocks in a stage; rounded up, so that no stage vanishes."""
     return math.ceil(repeats * depth)
 
 
 def round_size(size: int, resolution: float) -> int:
-    """Scale the height and width of the input, to the nearest pixel."""
+    """Scale the height and width of the input; rounded to the nearest pixel."""
     return round(size * resolution)

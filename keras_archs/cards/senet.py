@@ -1,4 +1,4 @@
-"""The cards of SE-ResNet, SE-ResNeXt and SENet-154."""
+"""Model cards of SE-ResNet, SE-ResNeXt and SENet-154."""
 
 from dataclasses import replace
 
@@ -7,9 +7,9 @@ from keras_archs.cards.resnet import TORCH
 
 PAPER = Paper("Squeeze-and-Excitation Networks", 2017, "1709.01507")
 
-# The authors' weights belong to the form with Caffe's pooling, and SE-ResNets with the stride in the 1x1 convolution.
-_AUTHORS = "hujie-frank/SENet, README.md, in Caffe's form of the network"
-_TIMM = "weights legacy_seresnet*.in1k, in Caffe's form of the network, evaluated by timm; results-imagenet.csv"
+# The authors' weights are for networks with Caffe's pooling; their SE-ResNets have the stride in the 1x1 convolution.
+_AUTHORS = "Caffe's variant of the network; hujie-frank/SENet, README.md"
+_TIMM = "Caffe's variant of the network, weights legacy_seresnet*.in1k evaluated by timm; results-imagenet.csv"
 _TOP1 = {
     "resnet-18": Accuracy(71.742, _TIMM),
     "resnet-34": Accuracy(74.788, _TIMM),
@@ -44,7 +44,7 @@ CARDS = (
         builder="SENet154",
         preprocessing=replace(TORCH, interpolation="bicubic"),
         paper=PAPER,
-        # The authors' own weights, in Caffe's form, reach 81.32.
-        top1=Accuracy(81.258, "weights senet154.gluon_in1k, evaluated by timm; results-imagenet.csv"),
+        # The authors' weights, for Caffe's variant, reach 81.32.
+        top1=Accuracy(81.258, "weights senet154.gluon_in1k evaluated by timm; results-imagenet.csv"),
     ),
 )

@@ -1,4 +1,4 @@
-"""The cards of residual networks with stochastic depth."""
+"""Model cards of residual networks with stochastic depth."""
 
 from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH

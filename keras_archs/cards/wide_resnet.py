@@ -1,4 +1,4 @@
-"""The cards of Wide ResNet."""
+"""Model cards of Wide ResNet."""
 
 from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH

@@ -1,4 +1,4 @@
-"""The classes that a model's outputs stand for."""
+"""Classes and scores: from a network's probabilities to names."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ __all__ = ["ClassScore", "Label", "best_classes", "class_score", "imagenet_label
 
 @dataclass(frozen=True)
 class Label:
-    """One class: what people call it and, where it is one of WordNet's synsets, the synset's id."""
+    """Name of one class."""
 
     name: str
     wordnet_id: str | None = None
+    """Id of the class in WordNet, e.g. ``"n01440764"``; None if the class is not a WordNet synset."""
 
 
 @cache
 def imagenet_labels() -> tuple[Label, ...]:
-    """Returns the 1,000 classes of ImageNet-1k in the order of the usual models' outputs; names are unique.
+    """Return the 1,000 classes of ImageNet-1k in the order of a network's outputs.
 
-    The order is that of the WordNet ids. `imagenet_labels.tsv` beside this file says where the names come from.
+    Published networks order the classes by WordNet id. Names are unique; `imagenet_labels.tsv` documents their source.
     """
     text = resources.files("keras_archs.images").joinpath("imagenet_labels.tsv").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in text.splitlines() if not line.startswith("#"))
@@ -34,20 +35,36 @@ def imagenet_labels() -> tuple[Label, ...]:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class of an answer. `wordnet_id` is None where the label has none; `score` is a probability."""
+    """Probability of one class for one image."""
 
     index: int
+    """Position of the class in the network's output."""
     label: str
+    """Name of the class."""
     wordnet_id: str | None
+    """Id of the class in WordNet; None if the label has no id."""
     score: float
+    """Probability, 0 to 1."""
 
 
 def class_score(probabilities: NDArray[np.float32], labels: Sequence[Label], index: int) -> ClassScore:
-    """Returns one of an image's classes."""
+    """Return label and score of one class.
+
+    Args:
+        probabilities: Output of the network for one image, of shape (classes,).
+        labels: Labels of all classes.
+        index: Position of the class.
+    """
     return ClassScore(index, labels[index].name, labels[index].wordnet_id, float(probabilities[index]))
 
 
 def best_classes(probabilities: NDArray[np.float32], labels: Sequence[Label], top_k: int) -> list[ClassScore]:
-    """Returns the `top_k` likeliest of one image's classes, likeliest first; equal scores by index."""
+    """Return the classes of highest probability, in descending order; equal probabilities by index.
+
+    Args:
+        probabilities: Output of the network for one image, of shape (classes,).
+        labels: Labels of all classes.
+        top_k: Number of classes to return; at least 1.
+    """
     best = np.argsort(-probabilities, kind="stable")[:top_k]
     return [class_score(probabilities, labels, int(index)) for index in best]

@@ -1,7 +1,7 @@
-"""From an image file to a model's input, for training, the command line and the gateway alike.
+"""Decode an image file and bring it to a network's input, identically in training, command line and gateway.
 
-Only NumPy and Pillow are needed. The geometry is that of EfficientNet's evaluation: the largest centred box
-with the input's aspect ratio, shrunk to `crop_fraction` of it, resized with antialiasing to the input's size.
+The geometry is that of EfficientNet's evaluation: take the largest centred box with the aspect ratio of the input,
+shrink it to `crop_fraction` of its sides, and resize it with antialiasing to the size of the input.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
-# Importing a plug-in registers its format. Left to `Image.open`, the first WebP would load all forty of them.
+# Importing a plug-in registers its format. Otherwise `Image.open` would load all forty plug-ins for the first WebP.
 from PIL import (
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
@@ -56,25 +56,24 @@ MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
         "image/gif": "GIF",
     }
 )
-"""The accepted formats, as Pillow calls them, by media type; no other decoder of Pillow is ever asked."""
+"""Accepted formats, by media type and under Pillow's names; no other decoder of Pillow runs."""
 
 DEFAULT_MAX_PIXELS: Final = 64_000_000
-"""Above what today's telephones take (50 megapixels); a decoded image of this size holds 256 MB."""
+"""Enough for the 50 megapixels of telephones; an image of this size takes 256 MB when decoded."""
 
-# A JPEG file may repeat its scans at will: thirty bytes ask for one more pass over the whole picture, so that
-# a megabyte can keep a decoder busy for minutes. Progressive encoders write about ten. The pattern is the
-# start of a scan's header (ITU T.81, B.2.3), long enough not to occur by chance in a video that a telephone
-# has appended to the picture.
+# Each scan of a JPEG file takes thirty bytes and makes the decoder pass over the whole image, so a megabyte of scans
+# could keep it busy for minutes. Progressive encoders write about ten scans. The pattern is the start of a scan header
+# (ITU T.81, B.2.3), long enough not to occur by chance in a video that a telephone appended to the image.
 _SCAN_HEADER: Final = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _MAX_SCANS: Final = 100
 
-# Large photographs are reduced by a whole factor first: by the JPEG decoder to at least twice the input's
-# size, by Pillow to at least three times.
+# Large images are first reduced by an integer factor, which is faster: by the JPEG decoder to at least twice the size
+# of the input, by Pillow to at least three times.
 _DECODING_GAP: Final = 2.0
 _REDUCING_GAP: Final = 3.0
 
 _ORIENTATION_TAG: Final = 0x0112
-# How to bring the stored picture upright, by the EXIF orientation.
+# Transposition that turns the stored image upright, by EXIF orientation.
 _UPRIGHT: Final[Mapping[int, Image.Transpose]] = MappingProxyType(
     {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -86,37 +85,39 @@ _UPRIGHT: Final[Mapping[int, Image.Transpose]] = MappingProxyType(
         8: Image.Transpose.ROTATE_90,
     }
 )
-_LYING: Final = frozenset({5, 6, 7, 8})
+# EXIF orientations in which height and width are swapped.
+_SWAPPED: Final = frozenset({5, 6, 7, 8})
 
 
 class ImageError(ValueError):
-    """The bytes are not an image of an accepted format, or the image is damaged."""
+    """The file is not an image in an accepted format, or the image is damaged."""
 
 
 class ImageTooLargeError(ImageError):
-    """The image's header announces more pixels than are accepted."""
+    """The header of the image declares more pixels than are accepted."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a model expects of its input images; it travels with the model from the registry to the gateway.
+    """Preprocessing that a network expects; exported models carry it, so that the gateway applies the same.
 
-    Attributes:
-        size: height and width of the input, in pixels.
-        mean: what is subtracted per channel, on the scale 0 to 255; one entry for greyscale, three for RGB.
-        std: what the difference is divided by, per channel, on the same scale.
-        crop_fraction: the part of the largest centred box that is kept, per side; above 0, at most 1.
-        interpolation: the filter used for resizing, "bicubic" or "bilinear".
+    Raises:
+        ValueError: If a value is not allowed.
     """
 
     size: tuple[int, int]
+    """Height and width of the input, in pixels."""
     mean: tuple[float, ...]
+    """Mean of each channel, which is subtracted, on the scale 0 to 255; 1 entry for greyscale, 3 for RGB."""
     std: tuple[float, ...]
+    """Standard deviation of each channel, which the difference is divided by, on the same scale."""
     crop_fraction: float = 0.875
+    """Side of the box that is kept, relative to the largest centred box; above 0, at most 1."""
     interpolation: Interpolation = "bicubic"
+    """Filter for resizing, ``"bicubic"`` or ``"bilinear"``."""
 
     def __post_init__(self) -> None:
-        # The types are checked as well: the values may come from a model card that a person has edited.
+        # Types are checked too, because values may come from a model_card.json that was edited by hand.
         sizes = isinstance(self.size, tuple) and len(self.size) == 2
         if not sizes or not all(type(side) is int and side > 0 for side in self.size):
             raise ValueError(f"size must be two positive integers (height, width), got {self.size!r}")
@@ -137,28 +138,37 @@ class Preprocessing:
 
     @property
     def channels(self) -> int:
-        """1 for greyscale, 3 for RGB."""
+        """Number of channels: 1 for greyscale, 3 for RGB."""
         return len(self.mean)
 
     def normalize(self, images: ArrayLike) -> NDArray[np.float32]:
-        """Returns `(images - mean) / std` for images of any leading shape whose last axis is the channels."""
+        """Return ``(images - mean) / std`` as float32.
+
+        Args:
+            images: Pixels of shape (..., channels), 0 to 255.
+
+        Raises:
+            ValueError: If the number of channels differs from that of the mean.
+        """
         pixels = np.array(images, dtype=np.float32)
         if pixels.ndim == 0 or pixels.shape[-1] != self.channels:
-            raise ValueError(f"the last axis must have {self.channels} channels, got the shape {pixels.shape}")
+            raise ValueError(
+                f"the last axis of images must have {self.channels} channels, got the shape {pixels.shape}"
+            )
         pixels -= np.asarray(self.mean, dtype=np.float32)
         pixels /= np.asarray(self.std, dtype=np.float32)
         return pixels
 
     def to_json(self) -> dict[str, Any]:
-        """Returns a dictionary that JSON can hold and `from_json` takes."""
+        """Return the fields as a dictionary that can be written as JSON."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @classmethod
     def from_json(cls, data: object) -> Preprocessing:
-        """Reads what `to_json` wrote.
+        """Return the preprocessing whose `to_json` is ``data``.
 
         Raises:
-            ValueError: for anything else; the message names what was received and what is allowed.
+            ValueError: If ``data`` is not such a dictionary; the message names the value received and those allowed.
         """
         allowed = [field.name for field in fields(cls)]
         if not isinstance(data, Mapping):
@@ -176,26 +186,25 @@ def load_image(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> NDArray[np.uint8]:
-    """Decodes one image and brings it to a model's input size.
+    """Decode an image, crop it, and resize it to a network's input size.
 
-    Any pixel format comes out as 8-bit greyscale or RGB, upright by its EXIF orientation. Transparent pixels
-    are composited over white; of an animation the first frame is taken. Colour profiles are ignored, as in
-    the usual training pipelines. Many threads may call this at once; Pillow releases the GIL while it decodes
-    and resizes.
+    Any pixel format becomes 8-bit greyscale or RGB, turned upright by its EXIF orientation. Transparent pixels are
+    composited over white, and an animation gives its first frame. Colour profiles are ignored, as in common training
+    pipelines. The function is thread-safe; Pillow releases the GIL while it decodes and resizes.
 
     Args:
-        source: the file's bytes, or its path.
-        preprocessing: size, channels, crop and interpolation.
-        max_pixels: the most pixels that the image's header may announce. Pillow's own limit, twice its
-            `MAX_IMAGE_PIXELS` or 179 million, holds besides.
+        source: Content of the file, or its path.
+        preprocessing: Size, channels, crop and interpolation.
+        max_pixels: Largest number of pixels that the header of the image may declare. Pillow's own limit of 179
+            million pixels, twice its `MAX_IMAGE_PIXELS`, applies as well.
 
     Returns:
-        The pixels as [height, width, channels].
+        Pixels of shape (height, width, channels), 0 to 255.
 
     Raises:
-        ImageTooLargeError: for more than `max_pixels` pixels, before any of them is decoded.
-        ImageError: if this is no image of an accepted format (`MEDIA_TYPES`), or a damaged one.
-        OSError: if the path cannot be read.
+        ImageTooLargeError: If the header declares more than ``max_pixels`` pixels; no pixel is decoded then.
+        ImageError: If the file is not an image in an accepted format (`MEDIA_TYPES`), or is damaged.
+        OSError: If the path cannot be read.
     """
     data = source if isinstance(source, bytes) else Path(source).read_bytes()
     try:
@@ -203,7 +212,9 @@ def load_image(
             if image.width * image.height > max_pixels:
                 raise _too_large(max_pixels)
             if isinstance(image, JpegImageFile) and len(_SCAN_HEADER.findall(data)) > _MAX_SCANS:
-                raise ImageError(f"The JPEG image has more than {_MAX_SCANS} scans.")
+                raise ImageError(
+                    f"The JPEG image has more than {_MAX_SCANS} scans; save it again with a common encoder."
+                )
             return _fit(image, preprocessing)
     except ImageError:
         raise
@@ -212,7 +223,7 @@ def load_image(
         raise ImageError(f"This is not an image in one of the formats {formats}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_large(max_pixels) from None
-    except Exception as error:  # hostile bytes make decoders raise nearly anything
+    except Exception as error:  # on malicious files decoders raise almost any exception
         raise ImageError("The image is damaged or incomplete.") from error
 
 
@@ -221,12 +232,12 @@ def _too_large(max_pixels: int) -> ImageTooLargeError:
 
 
 def _fit(image: ImageFile, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Decodes, crops, resizes and turns, in this order: turning is cheapest last, and the crop is centred."""
+    """Decode, crop, resize and rotate; rotation comes last, on the smallest image, since the crop is centred."""
     height, width = preprocessing.size
     extent = _reduce_while_decoding(image, preprocessing)
     image.load()
     orientation = _orientation(image)
-    size = (height, width) if orientation in _LYING else (width, height)
+    size = (height, width) if orientation in _SWAPPED else (width, height)
     picture = _as_grey_or_rgb(image).resize(
         size,
         resample=Image.Resampling[preprocessing.interpolation.upper()],
@@ -240,20 +251,20 @@ def _fit(image: ImageFile, preprocessing: Preprocessing) -> NDArray[np.uint8]:
 
 
 def _reduce_while_decoding(image: ImageFile, preprocessing: Preprocessing) -> tuple[float, float]:
-    """Tells a JPEG decoder how many pixels are needed; returns the width and height it gives, unrounded."""
-    # The longer side of the input against the shorter one of the picture suffices for either orientation.
+    """Let the JPEG decoder reduce the image; return the width and height that result, unrounded."""
+    # The longer side of the input, compared with the shorter side of the image, suffices for either orientation.
     kept = preprocessing.crop_fraction * min(image.size)
     scale = _DECODING_GAP * max(preprocessing.size) / kept
     needed = (math.ceil(scale * image.width), math.ceil(scale * image.height))
-    drafted = image.draft(None, needed)  # other decoders cannot do this, and say so by None
+    drafted = image.draft(None, needed)  # None from decoders of other formats
     return image.size if drafted is None else drafted[1][2:]
 
 
 def _centred_box(extent: tuple[float, float], size: tuple[int, int], fraction: float) -> _Box:
-    """The largest centred box with the aspect ratio of `size`, shrunk to `fraction` of its sides."""
+    """Return the largest centred box with the aspect ratio of `size`, shrunk to `fraction` of its sides."""
     scale = fraction * min(extent[0] / size[0], extent[1] / size[1])
-    left, top = ((have - scale * want) / 2 for have, want in zip(extent, size, strict=True))
-    # Rounding must not carry the box over the border, where Pillow refuses it.
+    left, top = ((length - scale * side) / 2 for length, side in zip(extent, size, strict=True))
+    # Rounding could move the box over the border, where Pillow raises an error.
     left, top = max(left, 0.0), max(top, 0.0)
     return left, top, extent[0] - left, extent[1] - top
 
@@ -261,12 +272,12 @@ def _centred_box(extent: tuple[float, float], size: tuple[int, int], fraction: f
 def _orientation(image: ImageFile) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # noqa: BLE001  damaged metadata is no reason to refuse a sound picture
+    except Exception:  # noqa: BLE001  the image may be sound although its metadata are damaged
         return 1
 
 
 def _as_grey_or_rgb(image: Image.Image) -> Image.Image:
-    """Brings any pixel format to one that Pillow can resample, "L" or "RGB"."""
+    """Convert any pixel format to one that Pillow can resample, "L" or "RGB"."""
     if image.mode == "I;16":
         return _high_bytes(image)
     if image.has_transparency_data:
@@ -280,7 +291,7 @@ def _as_grey_or_rgb(image: Image.Image) -> Image.Image:
 
 
 def _high_bytes(image: Image.Image) -> Image.Image:
-    """Brings 16-bit greyscale to 8 bits, as Pillow does with 16-bit colour; its own conversion would clip."""
+    """Convert 16-bit greyscale to its high bytes, as Pillow does for colour; its greyscale conversion clips."""
     samples = np.asarray(image)
     grey = (samples >> 8).astype(np.uint8)
     grey[samples == image.info.get("transparency", -1)] = 255

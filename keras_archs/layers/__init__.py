@@ -1,6 +1,6 @@
 """Layers that Keras lacks, and the building blocks that several families share; one idea per module.
 
-Importing this package registers its layers: afterwards ``keras.models.load_model`` reads models that contain them.
+Importing this package registers its layers with Keras, so that ``keras.models.load_model`` reads models with them.
 """
 
 from keras_archs.layers.grouped_convolution import GroupedConv2D

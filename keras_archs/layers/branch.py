@@ -1,4 +1,4 @@
-"""The base of layers that contain a functional model."""
+"""Base class of layers that contain a functional model."""
 
 from typing import Any, Self
 
@@ -7,21 +7,23 @@ from keras import layers
 
 
 class BranchLayer(layers.Layer):
-    """A layer that has a functional model inside and decides how it is computed."""
+    """Layer that contains a functional model and decides how it is computed."""
 
     def __init__(self, branch: keras.Model, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.branch = branch
+        # The branch of a network for one size of images checks that size; `profile` computes shapes for others, too.
+        self.branch.input_spec = None
 
     def build(self, _: Any) -> None:
-        """Take the branch, which is built already."""
+        """Mark the layer as built: the branch is built already."""
         self.built = True
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments, as Keras saves them."""
+        """Return the arguments for saving."""
         return {**super().get_config(), "branch": keras.saving.serialize_keras_object(self.branch)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make the layer from what `get_config` returned."""
+        """Make the layer from the result of `get_config`."""
         return cls(**config | {"branch": keras.saving.deserialize_keras_object(config["branch"])})

@@ -1,16 +1,16 @@
-"""Endpoints: the feature map that ends a stage of a network, under a name that a saved model keeps.
+"""Endpoints: the last feature map of each stage of a network, under a name that a saved model keeps.
 
-A family file declares each stage where it builds it, ``x = endpoint(x, f"{prefix}stage1")``. The declaration is an
-``Identity`` layer in the graph: it computes nothing, and a model that was saved and loaded again still has it.
-`endpoints` reads the declarations from any model.
+A family file declares a stage where it builds it: ``x = endpoint(x, f"{prefix}stage1")``. The declaration is an
+``Identity`` layer, which computes and copies nothing; a model that was saved and loaded still has it. `endpoints`
+reads the declarations from any model.
 """
 
 import keras
 from keras import layers
 
 _SUFFIX = "_endpoint"
-_FIRST = (f"stem{_SUFFIX}", f"stem1{_SUFFIX}")
-"""End of the name of every network's first endpoint; what stands before it is the network's prefix."""
+_FIRST = ("stem", "stem1")
+"""First stage of every network. The part of an endpoint's name before it is the network's prefix."""
 
 
 def endpoint(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -18,7 +18,8 @@ def endpoint(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
     Args:
         x: Last feature map of the stage, of shape (batch, height, width, channels).
-        name: The network's prefix and the name of the stage, e.g. ``"stage1"``.
+        name: The network's prefix followed by the name of the stage, e.g. ``"stage1"``. The first stage of a network is
+            ``"stem"`` or ``"stem1"``.
 
     Returns:
         The same feature map.
@@ -30,17 +31,25 @@ def endpoints(model: keras.Model) -> dict[str, keras.KerasTensor]:
     """Return the last feature map of each stage, in the order of computation.
 
     Args:
-        model: A network of this package, built or loaded.
+        model: A network of this package, built or loaded. In a model with several networks, the first counts.
 
     Returns:
         Feature maps by the name of the stage, without the network's prefix; empty for a model without endpoints.
     """
-    named = {layer.name: layer.output for layer in model.layers if isinstance(layer, layers.Identity)}
-    prefixes = (name.removesuffix(first) for name in named for first in _FIRST if name.endswith(first))
-    if (prefix := next(prefixes, None)) is None:
-        return {}
+    declared = {
+        layer.name.removesuffix(_SUFFIX): layer.output
+        for layer in model.layers
+        if isinstance(layer, layers.Identity) and layer.name.endswith(_SUFFIX)
+    }
+    prefixes = [name.removesuffix(first) for name in declared for first in _FIRST if name.endswith(first)]
+
+    def prefix_of(name: str) -> str | None:
+        """Return the longest prefix in front of a stage: "a_" also begins the names of a network "a_b_"."""
+        fitting = (prefix for prefix in prefixes if name.startswith(prefix) and name != prefix)
+        return max(fitting, key=len, default=None)
+
     return {
-        name.removeprefix(prefix).removesuffix(_SUFFIX): output
-        for name, output in named.items()
-        if name.startswith(prefix) and name.endswith(_SUFFIX)
+        name.removeprefix(prefixes[0]): feature_map
+        for name, feature_map in declared.items()
+        if prefixes and prefix_of(name) == prefixes[0]
     }

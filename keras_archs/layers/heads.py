@@ -1,4 +1,4 @@
-"""Inputs and heads of networks: what an image enters by, and what a network ends in."""
+"""First and last layers of networks: image input, pooling and classifier."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,22 +9,23 @@ from keras import layers
 from keras_archs.layers.options import MIN_SIZE, ClassifierOptions
 
 CIFAR_SIZE, CIFAR_MIN_SIZE = 32, 4
-"""Networks for CIFAR's images halve them twice only."""
+"""Published and least height and width in pixels of a CIFAR network's input, which the stages halve twice."""
 
 
 def image_input(size: int, options: ClassifierOptions, *, min_size: int = MIN_SIZE) -> keras.KerasTensor:
-    """Return the tensor that a network starts from.
+    """Return a network's input, of shape (batch, height, width, channels).
 
     Args:
-        size: Published height and width of the network's input.
-        options: ``include_top``, ``input_tensor``, ``input_shape`` and ``prefix`` are used.
-        min_size: Least height and width.
+        size: Published height and width in pixels.
+        options: Arguments of the builder; uses ``include_top``, ``input_tensor``, ``input_shape`` and ``prefix``.
+        min_size: Least height and width in pixels.
 
     Returns:
-        ``input_tensor`` if there is one, else a new input.
+        ``input_tensor`` if it is given, else a new input.
 
     Raises:
-        ValueError: If the shape is none that a network can take.
+        ValueError: If ``input_tensor`` or ``input_shape`` is not an image of at least the least size, or if Keras is
+            configured for channels first.
     """
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
@@ -38,7 +39,7 @@ def image_input(size: int, options: ClassifierOptions, *, min_size: int = MIN_SI
         _check_image_shape("input_shape", shape, min_size)
         return keras.Input(shape, name=f"{options['prefix']}images")
     if not isinstance(tensor, keras.KerasTensor):
-        raise ValueError(f"input_tensor must be a Keras tensor, such as keras.Input returns; got {type(tensor)}")
+        raise ValueError(f"input_tensor must be a Keras tensor, e.g. from keras.Input; got {type(tensor)}")
     if shape is not None and tuple(shape) != tuple(tensor.shape[1:]):
         raise ValueError(f"input_shape={shape} contradicts input_tensor, of shape {tensor.shape[1:]}")
     _check_image_shape("input_tensor", tensor.shape[1:], min_size)
@@ -46,11 +47,12 @@ def image_input(size: int, options: ClassifierOptions, *, min_size: int = MIN_SI
 
 
 def cifar_input(options: ClassifierOptions) -> keras.KerasTensor:
-    """Return the tensor that a network for CIFAR's images starts from."""
+    """Return the input of a network for CIFAR's images: `image_input` with their sizes."""
     return image_input(CIFAR_SIZE, options, min_size=CIFAR_MIN_SIZE)
 
 
 def _check_image_shape(argument: str, shape: Any, min_size: int) -> None:
+    """Refuse a shape without batch that is not (height, width, channels), or is too small."""
     match shape:
         case (int() | None as height, int() | None as width, int() as channels):
             sound = channels >= 1 and all(n is None or n >= min_size for n in (height, width))
@@ -71,17 +73,19 @@ def classification_head(
     dropout_rate: float = 0.0,
     kernel_initializer: Any = "glorot_uniform",
 ) -> keras.KerasTensor:
-    """Pool the last feature map and classify it; without the classifier, only pool as ``pooling`` says.
+    """Pool the last feature map and classify it; without the classifier, only pool it.
 
     Args:
-        x: The last feature map.
-        options: ``include_top``, ``pooling``, ``classes``, ``classifier_activation`` and ``prefix`` are used.
-        neck: Layers that belong to the classifier and come between pooling and dropout, if there are any.
-        dropout_rate: Dropout before the classifier.
-        kernel_initializer: Of the classifier.
+        x: Last feature map, of shape (batch, height, width, channels).
+        options: Arguments of the builder; uses ``include_top``, ``pooling``, ``classes``, ``classifier_activation`` and
+            ``prefix``.
+        neck: Applies layers of the classifier between pooling and dropout; None if the family has no such layers.
+        dropout_rate: Rate of the dropout before the classifier; at least 0 and less than 1.
+        kernel_initializer: Initializer of the classifier's kernel.
 
     Returns:
-        Probabilities or logits, features of shape (batch, channels), or the feature map as it is.
+        With the classifier, probabilities or logits of shape (batch, classes). Without it, features of shape
+        (batch, channels), or the feature map if ``pooling`` is None.
     """
     prefix, pooling = options["prefix"], "avg" if options["include_top"] else options["pooling"]
     if pooling == "avg":
@@ -94,7 +98,7 @@ def classification_head(
         x = neck(x)
     if dropout_rate:
         x = layers.Dropout(dropout_rate, name=f"{prefix}top_dropout")(x)
-    # In float32 under mixed precision too: a softmax over 1000 classes in float16 loses the small ones.
+    # Float32 also under mixed precision: a softmax over 1000 classes in float16 rounds small probabilities to 0.
     return layers.Dense(
         options["classes"],
         activation=options["classifier_activation"],
@@ -105,20 +109,22 @@ def classification_head(
 
 
 def model_of(images: keras.KerasTensor, outputs: keras.KerasTensor, options: ClassifierOptions) -> keras.Model:
-    """Make the model, from the very inputs that ``input_tensor`` depends on."""
+    """Return the functional model from the inputs that ``images`` is computed from to ``outputs``."""
     inputs = images if options["input_tensor"] is None else keras.utils.get_source_inputs(images)
     return keras.Model(inputs, outputs, name=options["name"])
 
 
 class PooledClassifier(NamedTuple):
-    """The end of a network of which class activation maps can be made: a dense layer over means of feature maps."""
+    """Last layers of a network that has class activation maps: a dense layer upon means of feature maps."""
 
     pooling: keras.Layer
+    """Global average pooling."""
     head: keras.Layer
+    """Dense layer."""
 
 
 def pooled_classifier(model: keras.Model) -> PooledClassifier | None:
-    """Return the global average pooling and the dense layer that a network ends in; None if it ends otherwise."""
+    """Return the global average pooling and the dense layer at the end of a network; None if it ends otherwise."""
     match final_layers(model):
         case [layers.GlobalAveragePooling2D(data_format="channels_last") as pooling, layers.Dense() as head]:
             return PooledClassifier(pooling, head)
@@ -126,5 +132,5 @@ def pooled_classifier(model: keras.Model) -> PooledClassifier | None:
 
 
 def final_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the last two layers of a model, apart from dropout."""
+    """Return the last two layers of a model, not counting dropout."""
     return [layer for layer in model.layers[-3:] if not isinstance(layer, layers.Dropout)][-2:]

@@ -1,10 +1,19 @@
-"""The arguments that builders share, described once: default, documentation and check of each."""
+"""Arguments that several builders share: default, documentation and check of each, written once.
+
+A family lists its arguments in a ``TypedDict`` and takes the shared ones from here. `Override` changes the default, or
+adds a sentence, for one family::
+
+    class MobileNetV2Options(ClassifierOptions, total=False):
+        dropout_rate: Annotated[DropoutRate, Override(default=0.2)]
+        se_ratio: Annotated[SeRatio, Override(note="Placed after each depthwise convolution.")]
+        drop_path_rate: DropPathRate
+"""
 
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypedDict
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypedDict, get_args
 
 import keras
 
@@ -12,27 +21,55 @@ from keras_archs.cards.scaling import round_size
 
 IMAGENET_CLASSES, CIFAR_CLASSES = 1000, 10
 
-
 MIN_SIZE = 32
-"""Networks for ImageNet halve their input five times; a smaller image would leave nothing."""
-
+"""Least height and width in pixels of an ImageNet network's input, which the stages halve five times."""
 
 BASELINE_SIZE = 224
-"""Of the input of every network that compound scaling starts from."""
+"""Height and width in pixels of the input of every baseline of compound scaling."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """Default, documentation and check of one argument of a public function."""
+    """Default, documentation and check of one argument of a builder."""
 
     default: Any
     doc: str
+    """Help text; names the allowed values, because the error for a value that is not allowed quotes it."""
     allowed: Callable[[Any], bool] = lambda _: True
-    """Whether a value is allowed; ``doc`` says in words which are, and the error quotes it."""
+    """Whether a value is allowed."""
+
+
+_UNCHANGED: Any = object()
+
+
+@dataclass(frozen=True)
+class Override:
+    """Changes that one family makes to a shared option."""
+
+    default: Any = _UNCHANGED
+    note: str = ""
+    """Sentence to add to the help text."""
+
+    def apply(self, option: Option) -> Option:
+        """Return the option with these changes."""
+        default = option.default if self.default is _UNCHANGED else self.default
+        return replace(option, default=default, doc=f"{option.doc} {self.note}".rstrip())
+
+
+def option_of(hint: Any) -> tuple[Any, Option]:
+    """Return the type and the option of an argument.
+
+    Args:
+        hint: Annotated type with an `Option` and any number of `Override`, e.g. `DropoutRate`.
+    """
+    type_, option, *overrides = get_args(hint)
+    for override in overrides:
+        option = override.apply(option)
+    return type_, option
 
 
 def one_of(*values: object) -> Callable[[Any], bool]:
-    """Allow these values only."""
+    """Return a check that allows these values only."""
     return lambda value: value in values
 
 
@@ -42,22 +79,47 @@ def is_fraction(value: object) -> bool:
 
 
 def is_positive(value: object) -> bool:
-    """Allow finite numbers above 0; ``True`` is not a number here."""
+    """Allow finite numbers above 0, and no booleans."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def is_ratio_or_none(value: object) -> bool:
-    """Allow positive ratios, and 0 or None for going without."""
+    """Allow positive ratios, and 0 or None to switch the feature off."""
     return value is None or value == 0 or is_positive(value)
 
 
 def is_positive_integer(value: object) -> bool:
-    """Allow 1, 2, 3 and so on; ``True`` is not a number here."""
+    """Allow integers of at least 1, and no booleans."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
+DropoutRate = Annotated[float, Option(0.0, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)]
+
+DropPathRate = Annotated[
+    float,
+    Option(
+        0.0,
+        "Stochastic depth (Huang et al. 2016): rate at which the last block's residual branch is dropped in training; "
+        "at least 0 and less than 1.",
+        is_fraction,
+    ),
+]
+
+SeRatio = Annotated[
+    float | None,
+    Option(
+        None,
+        "Channels of the bottleneck of squeeze-and-excitation (Hu et al. 2017), relative to the channels that it "
+        "scales; positive, or 0 or None for no squeeze-and-excitation.",
+        is_ratio_or_none,
+    ),
+]
+
+Alpha = Annotated[float, Option(1.0, "Width multiplier: factor on the number of channels; positive.", is_positive)]
+
+
 class ClassifierOptions(TypedDict, total=False):
-    """The arguments of every image classifier, as keras.applications names them."""
+    """Arguments of every image classifier, under the names of keras.applications."""
 
     include_top: Annotated[bool, Option(True, "Whether to end in the classifier; True or False.", one_of(True, False))]
     weights: Annotated[
@@ -66,7 +128,7 @@ class ClassifierOptions(TypedDict, total=False):
     ]
     input_tensor: Annotated[
         keras.KerasTensor | None,
-        Option(None, "A Keras tensor to build upon instead of a new input; its size and channels count."),
+        Option(None, "A Keras tensor to build upon instead of a new input; it sets image size and channels."),
     ]
     input_shape: Annotated[
         tuple[int | None, int | None, int] | None,
@@ -80,7 +142,7 @@ class ClassifierOptions(TypedDict, total=False):
         Literal["avg", "max"] | None,
         Option(
             None,
-            'What to do with the last feature map without the classifier: None, "avg" or "max".',
+            'Global pooling of the last feature map without the classifier: None, "avg" or "max".',
             one_of(None, "avg", "max"),
         ),
     ]
@@ -97,7 +159,7 @@ class ClassifierOptions(TypedDict, total=False):
 
 
 class ScalingOptions(TypedDict, total=False):
-    """The further arguments of a network at any scale: what compound scaling multiplies."""
+    """Factors of compound scaling, which every network at any scale takes."""
 
     width: Annotated[float, Option(1.0, "Factor on the baseline's channels; positive.", is_positive)]
     depth: Annotated[float, Option(1.0, "Factor on the baseline's blocks in each stage; positive.", is_positive)]

@@ -1,4 +1,4 @@
-"""Recomputation: activations computed again in the backward pass instead of kept (Chen et al. 2016)."""
+"""Recomputation: activations are computed again in the backward pass instead of kept (Chen et al. 2016)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +11,10 @@ from keras_archs.layers.branch import BranchLayer
 
 @keras.saving.register_keras_serializable(package="keras_archs")
 class Recomputed(BranchLayer):
-    """Layers whose results training does not keep for the backward pass, but computes again there.
+    """Layers whose activations training recomputes in the backward pass: same numbers, less memory, slower.
 
-    Pays with time for memory (Chen et al. 2016): only what enters the layers is kept. Outputs, gradients and moving
-    statistics are those of the layers themselves, and so are variables and their order. Inference is not affected.
+    Only the inputs of the layers are kept (Chen et al. 2016). Outputs, gradients, moving statistics, and variables and
+    their order are the same as without. Inference is not affected.
 
     Args:
         branch: Functional model of the layers.
@@ -25,8 +25,8 @@ class Recomputed(BranchLayer):
         """Compute the branch."""
         if not training:
             return self.branch(inputs, training=False)
-        # The second time, moving statistics must not move again: so they are outputs, and assigned once. Variables
-        # go in as tensors, because TensorFlow takes no gradients of a variable that is an argument.
+        # The second computation must not update moving statistics again: they are outputs, and assigned once. Variables
+        # are passed as tensors, because TensorFlow takes no gradients of a variable that is an argument.
         compute = keras.remat(lambda *state_and_inputs: self.branch.stateless_call(*state_and_inputs, training=True))
         trainable, fixed = self.branch.trainable_variables, self.branch.non_trainable_variables
         outputs, updated = compute([ops.copy(v) for v in trainable], [ops.copy(v) for v in fixed], inputs)
@@ -41,15 +41,15 @@ def recomputed(
     *,
     name: str,
 ) -> keras.KerasTensor:
-    """Apply layers without keeping their results for the backward pass (`keras_archs.layers.Recomputed`).
+    """Apply layers whose activations are recomputed in the backward pass (`keras_archs.layers.Recomputed`).
 
     Args:
-        inputs: What is kept.
-        function: Applies the layers, which have names of their own.
-        name: Of the layer around them.
+        inputs: Feature maps that enter the layers; training keeps them.
+        function: Applies the layers.
+        name: Name of the layer that contains them.
 
     Returns:
-        What the function returns.
+        The result of the function.
     """
     inner = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in inputs]
     return Recomputed(keras.Model(inner, function(inner)), name=name)(inputs)

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation (Hu et al. 2017): channels scaled by gates computed from all channels."""
+"""Squeeze-and-excitation (Hu et al. 2017): channels scaled by gates that are computed from all channels."""
 
 from collections.abc import Callable
 
@@ -17,29 +17,32 @@ def squeeze_excite(
     kernel_initializer: Callable[[], keras.initializers.Initializer],
     name: str,
 ) -> keras.KerasTensor:
-    """Let each channel be scaled by what all channels contain (Hu et al. 2017, figure 1 and section 3).
+    """Scale each channel by a gate that is computed from the means of all channels (figure 1 and section 3).
 
     Args:
-        x: Feature map.
+        x: Feature map of shape (batch, height, width, channels).
         hidden: Channels of the bottleneck between squeeze and excitation.
-        activation: Inside the bottleneck.
-        gate_activation: Of the gate that the channels are multiplied by.
-        kernel_initializer: Makes the initializer of a 1x1 convolution; each gets its own, hence its own draw.
+        activation: Activation of the bottleneck.
+        gate_activation: Activation of the gates.
+        kernel_initializer: Factory of kernel initializers: called once per layer, so that each kernel gets its own
+            random values.
         name: Start of the layers' names.
 
     Returns:
-        The feature map, scaled.
+        The scaled feature map, of the same shape.
     """
     gate = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
-    for step, filters, function in (("reduce", hidden, activation), ("expand", x.shape[-1], gate_activation)):
-        gate = layers.Conv2D(
-            filters, 1, activation=function, kernel_initializer=kernel_initializer(), name=f"{name}_{step}"
-        )(gate)
+    gate = layers.Conv2D(
+        hidden, 1, activation=activation, kernel_initializer=kernel_initializer(), name=f"{name}_reduce"
+    )(gate)
+    gate = layers.Conv2D(
+        x.shape[-1], 1, activation=gate_activation, kernel_initializer=kernel_initializer(), name=f"{name}_expand"
+    )(gate)
     return layers.Multiply(name=f"{name}_excite")([x, gate])
 
 
 def torch_squeeze_excite(x: keras.KerasTensor, se_ratio: float | None, *, name: str) -> keras.KerasTensor:
-    """Squeeze-and-excitation of Torch's networks, with ``se_ratio`` of the channels inside; nothing without a ratio."""
+    """Scale the channels as Torch networks do, with ``se_ratio`` of them in the bottleneck; without ratio, return x."""
     if not se_ratio:
         return x
     return squeeze_excite(

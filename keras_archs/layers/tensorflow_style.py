@@ -1,9 +1,26 @@
-"""Convolutions in the style of TensorFlow networks: SAME padding, which depends on the image size."""
+"""Convolutions in the style of TensorFlow networks: SAME padding, whose amount depends on the image size."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 from keras import layers
+
+_EPSILON = 1e-3
+
+
+class Constants(NamedTuple):
+    """Initializer and momentum that all convolutions and normalisations of a family share."""
+
+    kernel_initializer: Callable[[], keras.initializers.Initializer]
+    """Factory of kernel initializers: called once per layer, so that each kernel gets its own random values."""
+    momentum: float
+    """Momentum of the moving statistics of batch normalisation."""
+
+
+def slim_initializer() -> keras.initializers.Initializer:
+    """Return TF-slim's initializer for MobileNets: a normal distribution, truncated at two standard deviations."""
+    return keras.initializers.TruncatedNormal(stddev=0.09)
 
 
 def conv_bn(
@@ -12,25 +29,23 @@ def conv_bn(
     kernel: int,
     stride: int,
     activation: str | None,
+    constants: Constants,
     *,
-    kernel_initializer: Callable[[], keras.initializers.Initializer],
-    momentum: float,
     name: str,
 ) -> keras.KerasTensor:
-    """Convolution with SAME padding, normalisation and (where there is one) activation, as in TensorFlow's networks.
+    """Apply a convolution with SAME padding, batch normalisation and an activation.
 
     Args:
-        x: Feature map.
-        filters: Channels of the result.
-        kernel: Height and width of the window.
-        stride: In both directions.
-        activation: None for a linear result.
-        kernel_initializer: Makes the initializer; each convolution gets its own, hence its own draw.
-        momentum: Of the moving statistics.
+        x: Feature map of shape (batch, height, width, channels).
+        filters: Number of output channels.
+        kernel: Height and width of the kernel in pixels.
+        stride: Stride in both directions.
+        activation: Name of the activation; None for a linear output.
+        constants: Initializer and momentum.
         name: Start of the layers' names.
 
     Returns:
-        The new feature map.
+        Feature map of shape (batch, ceil(height / stride), ceil(width / stride), filters).
     """
     x = layers.Conv2D(
         filters,
@@ -38,34 +53,24 @@ def conv_bn(
         stride,
         padding="same",
         use_bias=False,
-        kernel_initializer=kernel_initializer(),
+        kernel_initializer=constants.kernel_initializer(),
         name=f"{name}_conv",
     )(x)
-    return _bn(x, activation, momentum=momentum, name=name)
+    x = layers.BatchNormalization(momentum=constants.momentum, epsilon=_EPSILON, name=f"{name}_bn")(x)
+    return layers.Activation(activation, name=f"{name}_activation")(x) if activation else x
 
 
 def depthwise_bn(
-    x: keras.KerasTensor,
-    kernel: int,
-    stride: int,
-    activation: str | None,
-    *,
-    kernel_initializer: Callable[[], keras.initializers.Initializer],
-    momentum: float,
-    name: str,
+    x: keras.KerasTensor, kernel: int, stride: int, activation: str | None, constants: Constants, *, name: str
 ) -> keras.KerasTensor:
-    """`conv_bn` with one filter per channel."""
+    """Apply a depthwise convolution, one filter per channel, in place of the convolution of `conv_bn`."""
     x = layers.DepthwiseConv2D(
         kernel,
         stride,
         padding="same",
         use_bias=False,
-        depthwise_initializer=kernel_initializer(),
+        depthwise_initializer=constants.kernel_initializer(),
         name=f"{name}_conv",
     )(x)
-    return _bn(x, activation, momentum=momentum, name=name)
-
-
-def _bn(x: keras.KerasTensor, activation: str | None, *, momentum: float, name: str) -> keras.KerasTensor:
-    x = layers.BatchNormalization(momentum=momentum, epsilon=1e-3, name=f"{name}_bn")(x)
+    x = layers.BatchNormalization(momentum=constants.momentum, epsilon=_EPSILON, name=f"{name}_bn")(x)
     return layers.Activation(activation, name=f"{name}_activation")(x) if activation else x

@@ -1,8 +1,8 @@
-"""What every public architecture function has in common: arguments, signature, documentation, weights.
+"""The decorator of every public builder: arguments, signature, documentation, checks and weights.
 
-A family describes its arguments once, as a ``TypedDict`` that extends `ClassifierOptions`, with default,
-documentation and check of each argument beside its type. `architecture` then turns a one-line function into a
-keyword-only function whose signature and help a reader, an IDE and `inspect` can use::
+A family describes its arguments in a ``TypedDict`` that extends `ClassifierOptions`, with default, documentation and
+check beside the type of each argument. `architecture` then turns a one-line function into a keyword-only function whose
+signature and help readers, editors and `inspect` can use::
 
     @architecture(EfficientNetOptions, dropout_rate=0.3)
     def EfficientNetB2(**options: Unpack[EfficientNetOptions]) -> keras.Model:
@@ -14,26 +14,27 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, get_args, get_type_hints
+from typing import Any, ParamSpec, get_type_hints
 
 import keras
 
 from keras_archs.cards.origin import Origin, remember
-from keras_archs.layers.options import IMAGENET_CLASSES, Option
+from keras_archs.layers.options import IMAGENET_CLASSES, Option, option_of
+from keras_archs.registry import card_for
 from keras_archs.weights import find_weights
 
 P = ParamSpec("P")
 
 
 def architecture(options: type, **defaults: object) -> Callable[[Callable[P, keras.Model]], Callable[P, keras.Model]]:
-    """Make a function that assembles a network a public builder.
+    """Return a decorator that makes a public builder of a function that assembles a network.
 
-    The builder takes keywords only, refuses unknown ones, checks the values, fills in the defaults, loads
-    the weights and remembers the model's origin. The decorated function gets every option, and assembles.
+    The builder takes keywords only, refuses unknown ones, checks the values, fills in the defaults, loads the weights
+    and remembers the model's origin with its card. The decorated function receives a value for every option.
 
     Args:
-        options: A TypedDict whose fields are annotated with `Option`.
-        **defaults: Where the function's defaults differ from those of ``options``.
+        options: A ``TypedDict`` whose fields are annotated with `Option`.
+        **defaults: Defaults of this builder that differ from those in ``options``.
 
     Returns:
         The decorator.
@@ -41,9 +42,9 @@ def architecture(options: type, **defaults: object) -> Callable[[Callable[P, ker
 
     def decorate(assemble: Callable[P, keras.Model]) -> Callable[P, keras.Model]:
         builder = assemble.__name__
-        hints = get_type_hints(options, include_extras=True)
-        types = {key: get_args(hint)[0] for key, hint in hints.items()}
-        described: dict[str, Option] = {key: get_args(hint)[1] for key, hint in hints.items()}
+        hints = {key: option_of(hint) for key, hint in get_type_hints(options, include_extras=True).items()}
+        types = {key: type_ for key, (type_, _) in hints.items()}
+        described = {key: option for key, (_, option) in hints.items()}
         default = {key: option.default for key, option in described.items()}
         default |= {"name": builder.lower(), **defaults}
 
@@ -57,14 +58,15 @@ def architecture(options: type, **defaults: object) -> Callable[[Callable[P, ker
             for key, option in described.items():
                 if not option.allowed(arguments[key]):
                     raise ValueError(f"{builder}({key}={arguments[key]!r}) is not allowed. {key}: {option.doc}")
-            weights = find_weights(arguments["weights"], builder)  # before the work of building, if it fails
+            weights = find_weights(arguments["weights"], builder)  # found before the network is built, to fail early
             _check_imagenet(builder, arguments)
-            model = assemble(**arguments)  # type: ignore[call-arg]  # the very options it declares
+            model = assemble(**arguments)  # type: ignore[call-arg]  # the keys of the TypedDict that it declares
             info = weights.load_into(model, prefix=arguments["prefix"]) if weights else None
-            remember(model, Origin(builder, _changed(arguments, default), info))
+            changed = _changed(arguments, default)
+            remember(model, Origin(builder, changed, info, card_for(builder, changed)))
             return model
 
-        build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # read by help() and IDEs
+        build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # read by help() and editors
             [
                 inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=value, annotation=types[key])
                 for key, value in default.items()
@@ -78,13 +80,13 @@ def architecture(options: type, **defaults: object) -> Callable[[Callable[P, ker
 
 
 def _check_imagenet(builder: str, arguments: Mapping[str, Any]) -> None:
-    """ImageNet weights fit one classifier and colour images only."""
+    """Refuse ImageNet weights for another number of classes or channels."""
     if arguments["weights"] != "imagenet":
         return
     if arguments["include_top"] and arguments["classes"] != IMAGENET_CLASSES:
         raise ValueError(
             f"{builder}(weights='imagenet') has {IMAGENET_CLASSES} classes, got {arguments['classes']}; leave "
-            "the classifier out (include_top=False) to put another one on top"
+            "the classifier out (include_top=False) to add a classifier of your own"
         )
     tensor = arguments["input_tensor"]
     match arguments["input_shape"] if tensor is None else tuple(tensor.shape):
@@ -93,7 +95,7 @@ def _check_imagenet(builder: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _changed(arguments: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that differ from the defaults; a tensor is remembered by its shape, weights elsewhere."""
+    """Return the arguments that differ from the defaults, with a tensor's shape for the tensor, and without weights."""
     comparable = {key: value for key, value in arguments.items() if key not in {"input_tensor", "weights"}}
     if (tensor := arguments["input_tensor"]) is not None:
         comparable["input_shape"] = tuple(tensor.shape[1:])
@@ -101,7 +103,7 @@ def _changed(arguments: Mapping[str, Any], default: Mapping[str, Any]) -> dict[s
 
 
 def _documentation(summary: str, described: Mapping[str, Option]) -> str:
-    """The function's own text, followed by what all builders share."""
+    """Return the builder's documentation: the function's own text, the arguments, and the text that builders share."""
     arguments = [
         textwrap.fill(f"{key}: {option.doc}", 100, initial_indent=" " * 4, subsequent_indent=" " * 8)
         for key, option in described.items()
@@ -110,7 +112,7 @@ def _documentation(summary: str, described: Mapping[str, Option]) -> str:
         [
             inspect.cleandoc(summary),
             "",
-            "The input is normalised already; the model card's preprocessing says how.",
+            "Expects images normalised by the preprocessing of the model card.",
             "",
             "Args:",
             *arguments,
@@ -120,8 +122,8 @@ def _documentation(summary: str, described: Mapping[str, Option]) -> str:
             "",
             "Raises:",
             "    TypeError: For an unknown argument or a positional one.",
-            "    ValueError: For a value that is not allowed, and for weights that do not exist or fit.",
-            "    FileNotFoundError: For a file of weights that is not there.",
+            "    ValueError: For a value that is not allowed, and for weights that are unknown or do not fit.",
+            "    FileNotFoundError: For a file of weights that does not exist.",
             "    ModuleNotFoundError: For weights from a package that is not installed.",
         ]
     )

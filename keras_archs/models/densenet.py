@@ -1,11 +1,11 @@
 """DenseNet: Huang, Liu, van der Maaten & Weinberger, "Densely Connected Convolutional Networks" (2016).
 
-Within a dense block, each layer sees the feature maps of all layers before it and adds a few (the growth rate k)
-of its own; transitions halve height and width between blocks. "B" layers first narrow what they see with a 1x1
-convolution, "C" transitions keep only a part of the channels (section 3); all networks for ImageNet do both.
+Within a dense block, each layer sees the feature maps of all layers before it and adds a few (the growth rate k) of its
+own; transitions halve height and width between blocks. "B" layers first narrow their input with a 1x1 convolution, "C"
+transitions keep only a part of the channels (section 3); all networks for ImageNet do both.
 
-The lineage is Torch's: explicit symmetric padding, and normalisation with epsilon 1e-5 and momentum 0.9.
-(keras.applications has 1.001e-5 and 0.99; its answers are the same within rounding.)
+In the form of Torch's networks: explicit symmetric padding, and normalisation with epsilon 1e-5 and momentum 0.9.
+(keras.applications has 1.001e-5 and 0.99; its outputs are the same within rounding.)
 """
 
 from dataclasses import dataclass, replace
@@ -15,20 +15,22 @@ import keras
 from keras import layers
 
 from keras_archs.cards.scaling import round_filters, round_repeats, round_size
+from keras_archs.layers.endpoints import endpoint
 from keras_archs.layers.heads import cifar_input, classification_head, image_input, model_of
 from keras_archs.layers.options import (
     BASELINE_SIZE,
     CIFAR_CLASSES,
     ClassifierOptions,
     Option,
+    Override,
     ScalingOptions,
+    SeRatio,
     is_fraction,
-    is_ratio_or_none,
     one_of,
 )
 from keras_archs.layers.recomputation import recomputed
 from keras_archs.layers.squeeze_excitation import torch_squeeze_excite
-from keras_archs.layers.torch_style import symmetric_conv, symmetric_max_pool, torch_bn_relu, torch_dense
+from keras_archs.layers.torch_style import bn_relu, conv, max_pool, torch_dense
 from keras_archs.models.architecture import architecture
 
 SIZE = BASELINE_SIZE
@@ -43,7 +45,7 @@ class Plan:
     stem: int
     """Filters of the first convolution."""
     blocks: tuple[int, ...]
-    """Layers in each dense block."""
+    """Number of layers in each dense block."""
     bottleneck: bool = True
     """Whether a layer begins with a 1x1 convolution to 4k channels."""
     compression: float = 0.5
@@ -59,22 +61,13 @@ IMAGENET = {
 }
 
 
-def grown(plan: Plan, *, width: float, depth: float) -> Plan:
-    """Grow a network for ImageNet by compound scaling, where the width of a DenseNet is its growth rate.
-
-    It is rounded to a multiple of 4, as all growth rates of the paper are; the first convolution makes 2k feature maps.
-    """
-    growth = round_filters(plan.growth, width, divisor=4)
-    return replace(plan, growth=growth, stem=2 * growth, blocks=tuple(round_repeats(n, depth) for n in plan.blocks))
-
-
 def plain(depth: int, growth: int) -> Plan:
-    """DenseNet for CIFAR (section 3): what the blocks do not have of the depth is stem, transitions and classifier."""
+    """Return the plan of a DenseNet for CIFAR (section 3): the depth without stem, two transitions and classifier."""
     return Plan(growth, stem=16, blocks=((depth - 4) // 3,) * 3, bottleneck=False, compression=1.0)
 
 
 def bottlenecked(depth: int, growth: int) -> Plan:
-    """DenseNet-BC for CIFAR: two convolutions to a layer, hence half as many layers."""
+    """Return the plan of a DenseNet-BC for CIFAR: a layer has two convolutions, hence half as many layers."""
     return Plan(growth, stem=2 * growth, blocks=((depth - 4) // 6,) * 3)
 
 
@@ -88,8 +81,17 @@ CIFAR = {
 }
 
 
+def grown(plan: Plan, *, width: float, depth: float) -> Plan:
+    """Return a plan for ImageNet grown by compound scaling, where the width of a DenseNet is its growth rate.
+
+    The growth rate is rounded to a multiple of 4, as all growth rates of the paper are; the stem has 2k filters.
+    """
+    growth = round_filters(plan.growth, width, divisor=4)
+    return replace(plan, growth=growth, stem=2 * growth, blocks=tuple(round_repeats(n, depth) for n in plan.blocks))
+
+
 class DenseNetOptions(ClassifierOptions, total=False):
-    """The arguments of DenseNet."""
+    """Arguments of DenseNet."""
 
     dropout_rate: Annotated[
         float,
@@ -100,29 +102,21 @@ class DenseNetOptions(ClassifierOptions, total=False):
             is_fraction,
         ),
     ]
-    se_ratio: Annotated[
-        float | None,
-        Option(
-            None,
-            "Channels inside squeeze-and-excitation after each dense block and each transition, relative to those "
-            "that it scales; positive, or 0 or None for none, as published.",
-            is_ratio_or_none,
-        ),
-    ]
+    se_ratio: Annotated[SeRatio, Override(note="Placed after each dense block and each transition.")]
     memory_efficient: Annotated[
         bool,
         Option(
             False,
-            "Whether training computes concatenations, their normalisation and the convolution after it again in the "
-            "backward pass instead of keeping them (Pleiss et al. 2017), which changes no number; True or False. "
-            "A .keras file of one form loads into the other by ``weights``.",
+            "Whether training computes concatenations, their normalisation and the following convolution again in the "
+            "backward pass instead of keeping them (Pleiss et al. 2017): same numbers, less memory, slower. True or "
+            "False. ``weights`` loads a .keras file of either form.",
             one_of(True, False),
         ),
     ]
 
 
 class ScaledDenseNetOptions(DenseNetOptions, ScalingOptions, total=False):
-    """The arguments of DenseNet-121 at any scale."""
+    """Arguments of DenseNet-121 at any scale."""
 
 
 def _composite(
@@ -134,23 +128,23 @@ def _composite(
     recompute: bool = False,
     name: str,
 ) -> keras.KerasTensor:
-    """Composite function of all these maps (section 3): normalisation and activation before the convolution."""
+    """Apply the composite function H to all these maps (section 3): normalise and activate, then convolve."""
 
-    def compute(maps: list[keras.KerasTensor]) -> keras.KerasTensor:
+    def composite(maps: list[keras.KerasTensor]) -> keras.KerasTensor:
         x = layers.Concatenate(name=f"{name}_concat")(maps) if len(maps) > 1 else maps[0]
-        return symmetric_conv(torch_bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
+        return conv(bn_relu(x, name=name), filters, kernel, name=f"{name}_conv")
 
-    x = recomputed(maps, compute, name=f"{name}_recomputed") if recompute else compute(maps)
+    x = recomputed(maps, composite, name=f"{name}_recomputed") if recompute else composite(maps)
     rate = options["dropout_rate"]
     return layers.Dropout(rate, name=f"{name}_dropout")(x) if rate else x
 
 
 def _layer(maps: list[keras.KerasTensor], plan: Plan, options: DenseNetOptions, *, name: str) -> keras.KerasTensor:
-    """Make k feature maps of those there are."""
+    """Compute k feature maps from all maps before them."""
     recompute = options["memory_efficient"]
     if plan.bottleneck:
         narrow = _composite(maps, 4 * plan.growth, 1, options, recompute=recompute, name=f"{name}_bottleneck")
-        # As in the paper, this one's results are kept: they are as few for the last layer as for the first.
+        # The 3x3 convolution is not recomputed, as in the paper: its input has 4k channels in every layer.
         maps, recompute = [narrow], False
     return _composite(maps, plan.growth, 3, options, recompute=recompute, name=f"{name}_growth")
 
@@ -158,12 +152,12 @@ def _layer(maps: list[keras.KerasTensor], plan: Plan, options: DenseNetOptions, 
 def _dense_block(
     x: keras.KerasTensor, plan: Plan, depth: int, options: DenseNetOptions, *, name: str
 ) -> keras.KerasTensor:
-    """Figure 1: each layer sees the output of all before it."""
+    """Compute figure 1: each layer sees the block's input and the maps of all layers before it."""
     maps = [x]
     for layer in range(1, depth + 1):
         maps.append(_layer(maps, plan, options, name=f"{name}_layer{layer}"))
     x = layers.Concatenate(name=f"{name}_concat")(maps)
-    return torch_squeeze_excite(x, options["se_ratio"], name=name)
+    return endpoint(torch_squeeze_excite(x, options["se_ratio"], name=name), name)
 
 
 def _transition(x: keras.KerasTensor, plan: Plan, options: DenseNetOptions, *, name: str) -> keras.KerasTensor:
@@ -174,33 +168,39 @@ def _transition(x: keras.KerasTensor, plan: Plan, options: DenseNetOptions, *, n
     return torch_squeeze_excite(x, options["se_ratio"], name=name)
 
 
-def _imagenet_stem(x: keras.KerasTensor, filters: int, *, name: str) -> keras.KerasTensor:
-    x = symmetric_conv(x, filters, 7, stride=2, name=f"{name}_conv")
-    x = torch_bn_relu(x, name=name)
-    return symmetric_max_pool(x, name=f"{name}_pool")
-
-
 def _densenet(images: keras.KerasTensor, x: keras.KerasTensor, plan: Plan, options: DenseNetOptions) -> keras.Model:
-    """Dense blocks with transitions between them, and the head, upon the stem's output ``x``."""
+    """Assemble dense blocks, transitions between them and the classifier, upon the stem's output ``x``."""
     prefix = options["prefix"]
     for number, depth in enumerate(plan.blocks, start=1):
         if number > 1:
             x = _transition(x, plan, options, name=f"{prefix}transition{number - 1}")
         x = _dense_block(x, plan, depth, options, name=f"{prefix}block{number}")
-    x = torch_bn_relu(x, name=f"{prefix}top")
+    x = endpoint(bn_relu(x, name=f"{prefix}top"), f"{prefix}top")
     x = classification_head(x, options, kernel_initializer=torch_dense())
     return model_of(images, x, options)
 
 
-def _imagenet(plan: Plan, size: int = SIZE, **options: Unpack[DenseNetOptions]) -> keras.Model:
-    images = image_input(size, options)
-    return _densenet(images, _imagenet_stem(images, plan.stem, name=f"{options['prefix']}stem"), plan, options)
+def _imagenet(
+    plan: Plan,
+    *,
+    width: float = 1.0,
+    depth: float = 1.0,
+    resolution: float = 1.0,
+    **options: Unpack[DenseNetOptions],
+) -> keras.Model:
+    """Assemble one column of Table 1."""
+    plan, stem = grown(plan, width=width, depth=depth), f"{options['prefix']}stem"
+    images = image_input(round_size(SIZE, resolution), options)
+    x = conv(images, plan.stem, 7, 2, name=f"{stem}_conv")
+    x = endpoint(bn_relu(x, name=stem), stem)
+    return _densenet(images, max_pool(x, name=f"{stem}_pool"), plan, options)
 
 
-def _cifar(variant: str, **options: Unpack[DenseNetOptions]) -> keras.Model:
-    plan = CIFAR[variant]
-    images = cifar_input(options)
-    return _densenet(images, symmetric_conv(images, plan.stem, 3, name=f"{options['prefix']}stem_conv"), plan, options)
+def _cifar(plan: Plan, **options: Unpack[DenseNetOptions]) -> keras.Model:
+    """Assemble one row of Table 2."""
+    images, stem = cifar_input(options), f"{options['prefix']}stem"
+    x = endpoint(conv(images, plan.stem, 3, name=f"{stem}_conv"), stem)
+    return _densenet(images, x, plan, options)
 
 
 @architecture(DenseNetOptions)
@@ -209,15 +209,10 @@ def DenseNet121(**options: Unpack[DenseNetOptions]) -> keras.Model:
     return _imagenet(IMAGENET["121"], **options)
 
 
-def _at_scale(*, width: float, depth: float, resolution: float, **options: Unpack[DenseNetOptions]) -> keras.Model:
-    plan = grown(IMAGENET["121"], width=width, depth=depth)
-    return _imagenet(plan, round_size(SIZE, resolution), **options)
-
-
 @architecture(ScaledDenseNetOptions)
 def ScaledDenseNet121(**options: Unpack[ScaledDenseNetOptions]) -> keras.Model:
     """DenseNet-121 at any scale: grown by compound scaling (Tan & Le 2019, section 3.3)."""
-    return _at_scale(**options)
+    return _imagenet(IMAGENET["121"], **options)
 
 
 @architecture(DenseNetOptions)
@@ -256,34 +251,34 @@ def SEDenseNet121(**options: Unpack[DenseNetOptions]) -> keras.Model:
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)
 def DenseNet40_12(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet for CIFAR's images of 32 pixels: depth 40, growth rate 12 (Table 2)."""
-    return _cifar("40-12", **options)
+    return _cifar(CIFAR["40-12"], **options)
 
 
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)
 def DenseNet100_12(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet for CIFAR's images of 32 pixels: depth 100, growth rate 12 (Table 2)."""
-    return _cifar("100-12", **options)
+    return _cifar(CIFAR["100-12"], **options)
 
 
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)
 def DenseNet100_24(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet for CIFAR's images of 32 pixels: depth 100, growth rate 24 (Table 2)."""
-    return _cifar("100-24", **options)
+    return _cifar(CIFAR["100-24"], **options)
 
 
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)
 def DenseNetBC100_12(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-BC for CIFAR's images of 32 pixels: depth 100, growth rate 12 (Table 2)."""
-    return _cifar("bc-100-12", **options)
+    return _cifar(CIFAR["bc-100-12"], **options)
 
 
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)
 def DenseNetBC250_24(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-BC for CIFAR's images of 32 pixels: depth 250, growth rate 24 (Table 2)."""
-    return _cifar("bc-250-24", **options)
+    return _cifar(CIFAR["bc-250-24"], **options)
 
 
 @architecture(DenseNetOptions, classes=CIFAR_CLASSES)
 def DenseNetBC190_40(**options: Unpack[DenseNetOptions]) -> keras.Model:
     """DenseNet-BC for CIFAR's images of 32 pixels: depth 190, growth rate 40 (Table 2)."""
-    return _cifar("bc-190-40", **options)
+    return _cifar(CIFAR["bc-190-40"], **options)

@@ -1,37 +1,42 @@
 """BN-Inception: Ioffe & Szegedy, "Batch Normalization: Accelerating Deep Network Training by ..." (2015).
 
-GoogLeNet's modules look at their input through windows of several sizes and concatenate what each finds. Here two
-windows of 3x3 stand for the one of 5x5, and normalisation follows every convolution (section 4.2.1, figure 5).
+GoogLeNet's modules look at their input through windows of several sizes and concatenate the results. Here two 3x3
+convolutions replace the 5x5, and normalisation follows every convolution (section 4.2.1, figure 5).
 
-In the form of the Caffe models, whose weights everybody has: pooling windows may cross the right and the lower border,
-averages count the zeros beyond it, and two projections after pooling are wider than in figure 5.
+In the form of the Caffe models, for which the published weights are: pooling windows may cross the right and the lower
+border, averages count the zeros beyond it, and two projections after pooling are wider than in figure 5.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Unpack
 
 import keras
 from keras import layers
 
+from keras_archs.layers import torch_style
+from keras_archs.layers.endpoints import endpoint
 from keras_archs.layers.heads import classification_head, image_input, model_of
-from keras_archs.layers.options import ClassifierOptions, Option, is_ratio_or_none, one_of
+from keras_archs.layers.options import ClassifierOptions, Option, Override, SeRatio, one_of
 from keras_archs.layers.squeeze_excitation import torch_squeeze_excite
-from keras_archs.layers.torch_style import symmetric_conv, torch_bn, torch_dense
 from keras_archs.models.architecture import architecture
 
 
 @dataclass(frozen=True)
 class Module:
-    """One row of figure 5: the filters of each branch; a branch without any is not there."""
+    """One row of figure 5: the filters of each branch; 0 leaves a convolution out."""
 
     single: tuple[int, int]
-    """1x1 reduction and 3x3 convolution."""
+    """Filters of the 1x1 reduction and of the 3x3 convolution."""
     double: tuple[int, int]
-    """1x1 reduction and two 3x3 convolutions."""
+    """Filters of the 1x1 reduction and of the two 3x3 convolutions."""
     pointwise: int = 0
+    """Filters of the 1x1 convolution."""
     pool: str = "avg"
+    """Pooling: ``"avg"`` or ``"max"``."""
     projection: int = 0
-    """1x1 convolution of what is pooled."""
+    """Filters of the 1x1 convolution after pooling."""
     stride: int = 1
 
 
@@ -51,39 +56,23 @@ MODULES = {
 
 
 class InceptionOptions(ClassifierOptions, total=False):
-    """The arguments of BN-Inception."""
+    """Arguments of BN-Inception."""
 
     use_bias: Annotated[
         bool,
         Option(
             True,
-            "Whether convolutions have biases, which the normalisation after them makes redundant, as in the "
-            "weights of BN-Inception; True or False. Those of SE-BN-Inception are without.",
+            "Whether convolutions have biases, as in the published weights of BN-Inception; those of SE-BN-Inception "
+            "have none, because the normalisation makes biases redundant. True or False.",
             one_of(True, False),
         ),
     ]
-    se_ratio: Annotated[
-        float | None,
-        Option(
-            None,
-            "Channels inside squeeze-and-excitation after each module, relative to those that the module returns; "
-            "positive, or 0 or None for none.",
-            is_ratio_or_none,
-        ),
-    ]
-
-
-def _conv_bn(
-    x: keras.KerasTensor, filters: int, kernel: int, stride: int = 1, *, use_bias: bool, name: str
-) -> keras.KerasTensor:
-    x = symmetric_conv(x, filters, kernel, stride, use_bias=use_bias, name=f"{name}_conv")
-    x = torch_bn(x, name=f"{name}_bn")
-    return layers.ReLU(name=f"{name}_relu")(x)
+    se_ratio: Annotated[SeRatio, Override(note="Placed after each module.")]
 
 
 def _ceil_max_pool(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """Maximum of 3x3 at every second place, up to a window that begins on the last pixel but one."""
-    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)  # after a ReLU: no maximum changes
+    """Take the maximum of 3x3 windows with stride 2; the last window may cross the right or lower border."""
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)  # after a ReLU zeros change no maximum
     return layers.MaxPooling2D(3, 2, name=name)(x)
 
 
@@ -91,49 +80,56 @@ def _pool(x: keras.KerasTensor, module: Module, *, name: str) -> keras.KerasTens
     if module.pool == "avg":
         x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
         return layers.AveragePooling2D(3, 1, name=name)(x)
-    # With a stride, of even sizes, this is the pooling of the stem; of odd ones, Caffe's would be a pixel smaller than
-    # what the convolutions return, and there would be no network.
+    # With a stride and even sizes, "same" is Caffe's pooling, as in the stem. With odd sizes Caffe's result would be a
+    # pixel smaller than the convolutions', so that they could not be concatenated.
     return layers.MaxPooling2D(3, module.stride, padding="same", name=name)(x)
 
 
 def _module(
-    x: keras.KerasTensor, module: Module, *, use_bias: bool, se_ratio: float | None, name: str
+    x: keras.KerasTensor,
+    module: Module,
+    conv_bn: Callable[..., keras.KerasTensor],
+    *,
+    se_ratio: float | None,
+    name: str,
 ) -> keras.KerasTensor:
-    """Figure 3 of Szegedy et al. 2014, with two 3x3 convolutions for its 5x5."""
-
-    def convolved(x: keras.KerasTensor, filters: int, kernel: int, branch: str, stride: int = 1) -> keras.KerasTensor:
-        return _conv_bn(x, filters, kernel, stride, use_bias=use_bias, name=f"{name}_{branch}")
-
-    branches = [convolved(x, module.pointwise, 1, "pointwise")] if module.pointwise else []
+    """Compute figure 3 of Szegedy et al. 2014, with two 3x3 convolutions for its 5x5."""
+    branches = [conv_bn(x, module.pointwise, 1, name=f"{name}_pointwise")] if module.pointwise else []
 
     reduction, filters = module.single
-    single = convolved(x, reduction, 1, "single_reduce")
-    branches.append(convolved(single, filters, 3, "single", module.stride))
+    single = conv_bn(x, reduction, 1, name=f"{name}_single_reduce")
+    branches.append(conv_bn(single, filters, 3, module.stride, name=f"{name}_single"))
 
     reduction, filters = module.double
-    double = convolved(x, reduction, 1, "double_reduce")
-    double = convolved(double, filters, 3, "double1")
-    branches.append(convolved(double, filters, 3, "double2", module.stride))
+    double = conv_bn(x, reduction, 1, name=f"{name}_double_reduce")
+    double = conv_bn(double, filters, 3, name=f"{name}_double1")
+    branches.append(conv_bn(double, filters, 3, module.stride, name=f"{name}_double2"))
 
     pooled = _pool(x, module, name=f"{name}_pool")
-    branches.append(convolved(pooled, module.projection, 1, "projection") if module.projection else pooled)
+    branches.append(conv_bn(pooled, module.projection, 1, name=f"{name}_projection") if module.projection else pooled)
 
     x = layers.Concatenate(name=f"{name}_concat")(branches)
-    return torch_squeeze_excite(x, se_ratio, name=name)
+    return endpoint(torch_squeeze_excite(x, se_ratio, name=name), name)
+
+
+def _stem(x: keras.KerasTensor, conv_bn: Callable[..., keras.KerasTensor], *, name: str) -> keras.KerasTensor:
+    """Compute the rows of figure 5 above the modules, to an eighth of height and width."""
+    x = conv_bn(x, 64, 7, 2, name=f"{name}1")
+    x = _ceil_max_pool(endpoint(x, f"{name}1"), name=f"{name}1_pool")
+    x = conv_bn(x, 64, 1, name=f"{name}2_reduce")
+    x = conv_bn(x, 192, 3, name=f"{name}2")
+    return _ceil_max_pool(endpoint(x, f"{name}2"), name=f"{name}2_pool")
 
 
 def _inception(**options: Unpack[InceptionOptions]) -> keras.Model:
-    """Stem, modules, head: figure 5."""
-    prefix, use_bias, se_ratio = options["prefix"], options["use_bias"], options["se_ratio"]
+    """Assemble figure 5: stem, modules and classifier."""
+    prefix = options["prefix"]
+    conv_bn = partial(torch_style.conv_bn, use_bias=options["use_bias"], suffix="_conv")
     images = image_input(SIZE, options)
-    x = _conv_bn(images, 64, 7, 2, use_bias=use_bias, name=f"{prefix}stem1")
-    x = _ceil_max_pool(x, name=f"{prefix}stem1_pool")
-    x = _conv_bn(x, 64, 1, use_bias=use_bias, name=f"{prefix}stem2_reduce")
-    x = _conv_bn(x, 192, 3, use_bias=use_bias, name=f"{prefix}stem2")
-    x = _ceil_max_pool(x, name=f"{prefix}stem2_pool")
+    x = _stem(images, conv_bn, name=f"{prefix}stem")
     for row, module in MODULES.items():
-        x = _module(x, module, use_bias=use_bias, se_ratio=se_ratio, name=f"{prefix}inception{row}")
-    x = classification_head(x, options, kernel_initializer=torch_dense())
+        x = _module(x, module, conv_bn, se_ratio=options["se_ratio"], name=f"{prefix}inception{row}")
+    x = classification_head(x, options, kernel_initializer=torch_style.torch_dense())
     return model_of(images, x, options)
 
 

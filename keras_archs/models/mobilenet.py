@@ -1,43 +1,46 @@
 """Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications" (2017).
 
-Every convolution but the first is factored into one filter per channel and a 1x1 convolution that mixes the
-channels (section 3.1). Two numbers trade accuracy for speed: alpha thins every layer (section 3.3), rho makes
-the image smaller (section 3.4).
+Every convolution but the first is factored into a depthwise convolution, one filter per channel, and a 1x1 convolution
+that mixes the channels (section 3.1). Two multipliers trade accuracy for speed: alpha for the width of every layer
+(section 3.3), rho for the resolution of the image (section 3.4).
 
-Constants that the paper does not print are TF-slim's, the authors' implementation. keras.applications differs in
-its padding of odd sizes, which is not SAME there, and in initialisation and the momentum of normalisation.
+Constants that the paper does not print are TF-slim's, the authors' implementation. keras.applications has other padding
+of odd sizes, which is not SAME, other initialisation, and another momentum of normalisation.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated, Unpack
 
 import keras
 
 from keras_archs.cards.scaling import round_repeats, round_size
+from keras_archs.layers.endpoints import endpoint
 from keras_archs.layers.heads import classification_head, image_input, model_of
 from keras_archs.layers.options import (
     BASELINE_SIZE,
+    Alpha,
     ClassifierOptions,
+    DropoutRate,
     Option,
+    Override,
     ScalingOptions,
-    is_fraction,
+    SeRatio,
     is_positive,
-    is_ratio_or_none,
     one_of,
 )
 from keras_archs.layers.squeeze_excitation import squeeze_excite
-from keras_archs.layers.tensorflow_style import conv_bn, depthwise_bn
+from keras_archs.layers.tensorflow_style import Constants, conv_bn, depthwise_bn, slim_initializer
 from keras_archs.models.architecture import architecture
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Rows of Table 1 with as many filters: ``repeats`` blocks, of which the first has the stride."""
+    """Rows of Table 1 with the same number of filters; only the first block has the stride."""
 
     stride: int
     filters: int
     repeats: int
+    """Number of blocks."""
 
 
 SIZE = BASELINE_SIZE
@@ -47,57 +50,77 @@ STAGES = (
     Stage(stride=2, filters=128, repeats=2),
     Stage(stride=2, filters=256, repeats=2),
     Stage(stride=2, filters=512, repeats=6),
-    # Table 1 gives both depthwise convolutions stride 2, but the second keeps its 7x7: its stride is 1.
+    # Table 1 prints stride 2 for both depthwise convolutions, but the second keeps its 7x7: its stride is 1.
     Stage(stride=2, filters=1024, repeats=2),
 )
+CONSTANTS = Constants(slim_initializer, momentum=0.9997)
+
+
+def block(
+    x: keras.KerasTensor, filters: int, stride: int, *, separable: bool, se_ratio: float | None, name: str
+) -> keras.KerasTensor:
+    """Apply a depthwise separable convolution (figure 3, right) or the full convolution that it replaces (left)."""
+    if separable:
+        x = depthwise_bn(x, 3, stride, "relu6", CONSTANTS, name=f"{name}_depthwise")
+        x = conv_bn(x, filters, 1, 1, "relu6", CONSTANTS, name=f"{name}_pointwise")
+    else:
+        x = conv_bn(x, filters, 3, stride, "relu6", CONSTANTS, name=name)
+    if se_ratio:
+        x = squeeze_excite(
+            x,
+            hidden=max(1, int(se_ratio * filters)),
+            activation="relu",
+            kernel_initializer=slim_initializer,
+            name=f"{name}_se",
+        )
+    return x
+
+
+def stage(
+    x: keras.KerasTensor, row: Stage, *, alpha: float, separable: bool, se_ratio: float | None, name: str
+) -> keras.KerasTensor:
+    """Apply the blocks of one stage."""
+    filters = scaled_filters(row.filters, alpha)
+    for number in range(1, row.repeats + 1):
+        stride = row.stride if number == 1 else 1
+        x = block(x, filters, stride, separable=separable, se_ratio=se_ratio, name=f"{name}_block{number}")
+    return x
 
 
 def scaled_filters(filters: int, alpha: float) -> int:
-    """Thin a layer as TF-slim does: rounded down, and never below 8 channels.
+    """Scale a number of channels as TF-slim does: rounded down, and at least 8.
 
-    keras.applications has no lower bound, timm rounds to multiples of 8: the three agree at the published
-    widths (0.25, 0.5, 0.75 and 1) and not, for instance, at 0.35.
+    keras.applications has no lower bound and timm rounds to multiples of 8. The three agree at the published widths
+    (0.25, 0.5, 0.75 and 1), but not at 0.35, for instance.
     """
     return max(int(filters * alpha), 8)
 
 
 def scaled_size(rho: float) -> int:
-    """Height and width of the default input; rounded, so that the paper's 0.714 stands for 160 pixels."""
+    """Return height and width of the default input in pixels; rounded, so that the paper's 0.714 means 160 pixels."""
     return round_size(SIZE, rho)
 
 
 class CommonOptions(ClassifierOptions, total=False):
-    """The arguments of MobileNet, however its size is given."""
+    """Arguments of `MobileNet` and `ScaledMobileNet`."""
 
     separable: Annotated[
         bool,
         Option(
             True,
-            "Whether convolutions are factored; True, or False for the network of full 3x3 convolutions that "
-            "the paper compares with (Table 4).",
+            "Whether convolutions are depthwise separable; True, or False for the network of full 3x3 convolutions "
+            "that the paper compares with (Table 4).",
             one_of(True, False),
         ),
     ]
-    dropout_rate: Annotated[
-        float, Option(0.001, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
-    ]
-    se_ratio: Annotated[
-        float | None,
-        Option(
-            None,
-            "Channels inside squeeze-and-excitation after each block, relative to the block's; positive, or 0 "
-            "or None for none.",
-            is_ratio_or_none,
-        ),
-    ]
+    dropout_rate: Annotated[DropoutRate, Override(default=0.001)]
+    se_ratio: SeRatio
 
 
 class MobileNetOptions(CommonOptions, total=False):
-    """The arguments of MobileNet."""
+    """Arguments of `MobileNet`."""
 
-    alpha: Annotated[
-        float, Option(1.0, "Width multiplier: factor on every layer's number of channels; positive.", is_positive)
-    ]
+    alpha: Alpha
     rho: Annotated[
         float,
         Option(
@@ -110,89 +133,42 @@ class MobileNetOptions(CommonOptions, total=False):
 
 
 class ScaledMobileNetOptions(CommonOptions, ScalingOptions, total=False):
-    """The arguments of MobileNet at any scale."""
+    """Arguments of `ScaledMobileNet`."""
 
 
-def _initializer() -> keras.initializers.Initializer:
-    return keras.initializers.TruncatedNormal(stddev=0.09)
-
-
-_conv_bn = partial(conv_bn, kernel_initializer=_initializer, momentum=0.9997)
-_depthwise_bn = partial(depthwise_bn, kernel_initializer=_initializer, momentum=0.9997)
-
-
-def _block(
-    x: keras.KerasTensor, filters: int, stride: int, *, separable: bool, se_ratio: float | None, name: str
-) -> keras.KerasTensor:
-    """Depthwise separable convolution (figure 3, right) or the full one that it stands for (left)."""
-    if separable:
-        x = _depthwise_bn(x, 3, stride, "relu6", name=f"{name}_depthwise")
-        x = _conv_bn(x, filters, 1, 1, "relu6", name=f"{name}_pointwise")
-    else:
-        x = _conv_bn(x, filters, 3, stride, "relu6", name=name)
-    if se_ratio:
-        x = squeeze_excite(
-            x,
-            hidden=max(1, int(se_ratio * filters)),
-            activation="relu",
-            kernel_initializer=_initializer,
-            name=f"{name}_se",
-        )
-    return x
-
-
-def _stage(
-    x: keras.KerasTensor, stage: Stage, *, alpha: float, separable: bool, se_ratio: float | None, name: str
-) -> keras.KerasTensor:
-    """The blocks of one stage."""
-    for block in range(1, stage.repeats + 1):
-        x = _block(
-            x,
-            scaled_filters(stage.filters, alpha),
-            stride=stage.stride if block == 1 else 1,
-            separable=separable,
-            se_ratio=se_ratio,
-            name=f"{name}_block{block}",
-        )
-    return x
-
-
-def _mobilenet(*, alpha: float, rho: float, depth: float = 1.0, **options: Unpack[CommonOptions]) -> keras.Model:
-    """Stem, stages, head."""
+def mobilenet(options: CommonOptions, *, alpha: float, rho: float, depth: float = 1.0) -> keras.Model:
+    """Build stem, stages and head (Table 1)."""
     prefix = options["prefix"]
     images = image_input(scaled_size(rho), options)
-    x = _conv_bn(images, scaled_filters(STEM, alpha), 3, 2, "relu6", name=f"{prefix}stem")
-    stages = [replace(stage, repeats=round_repeats(stage.repeats, depth)) for stage in STAGES]
-    for number, stage in enumerate(stages, start=1):
-        x = _stage(
+    x = conv_bn(images, scaled_filters(STEM, alpha), 3, 2, "relu6", CONSTANTS, name=f"{prefix}stem")
+    x = endpoint(x, f"{prefix}stem")
+    for number, row in enumerate(STAGES, start=1):
+        x = stage(
             x,
-            stage,
+            replace(row, repeats=round_repeats(row.repeats, depth)),
             alpha=alpha,
             separable=options["separable"],
             se_ratio=options["se_ratio"],
             name=f"{prefix}stage{number}",
         )
-    x = classification_head(x, options, dropout_rate=options["dropout_rate"], kernel_initializer=_initializer())
+        x = endpoint(x, f"{prefix}stage{number}")
+    x = classification_head(x, options, dropout_rate=options["dropout_rate"], kernel_initializer=slim_initializer())
     return model_of(images, x, options)
 
 
 @architecture(MobileNetOptions)
 def MobileNet(**options: Unpack[MobileNetOptions]) -> keras.Model:
     """MobileNet for images of 224 * rho pixels, with alpha times the channels (Tables 1, 6 and 7)."""
-    return _mobilenet(**options)
-
-
-def _at_scale(*, width: float, depth: float, resolution: float, **options: Unpack[CommonOptions]) -> keras.Model:
-    return _mobilenet(alpha=width, rho=resolution, depth=depth, **options)
+    return mobilenet(options, alpha=options["alpha"], rho=options["rho"])
 
 
 @architecture(ScaledMobileNetOptions)
 def ScaledMobileNet(**options: Unpack[ScaledMobileNetOptions]) -> keras.Model:
     """MobileNet at any scale: grown by compound scaling (Tan & Le 2019, section 5.1); its width is alpha."""
-    return _at_scale(**options)
+    return mobilenet(options, alpha=options["width"], rho=options["resolution"], depth=options["depth"])
 
 
 @architecture(MobileNetOptions, se_ratio=1 / 16)
 def SEMobileNet(**options: Unpack[MobileNetOptions]) -> keras.Model:
     """MobileNet with squeeze-and-excitation after every block (Hu et al. 2017, section 6.1)."""
-    return _mobilenet(**options)
+    return mobilenet(options, alpha=options["alpha"], rho=options["rho"])

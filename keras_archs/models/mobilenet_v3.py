@@ -1,38 +1,48 @@
 """MobileNetV3: Howard et al., "Searching for MobileNetV3" (2019).
 
-The inverted residuals of MobileNetV2, with widths and kernels found by search, squeeze-and-excitation with a
-piecewise linear gate in some of them, and h-swish in the deeper half (section 5). The last stage pools before its
-widest layer instead of after it (section 5.1, figure 5).
+The inverted residuals of MobileNetV2, with widths and kernels found by search, squeeze-and-excitation with a piecewise
+linear gate in some blocks, and h-swish in the deeper half (section 5). The last stage pools before its widest layer
+instead of after it (section 5.1, figure 5). Minimalistic networks avoid operations that some accelerators run slowly:
+squeeze-and-excitation, h-swish and 5x5 filters.
 
-Minimalistic networks do without what some accelerators dislike: squeeze-and-excitation, h-swish and 5x5 filters.
-Constants that the paper does not print are TF-slim's, the authors' implementation. keras.applications, whose numbers
-these are, scales the input itself, keeps the stem at 16 channels for every alpha, and has other initialisation.
+Constants that the paper does not print are TF-slim's, the authors' implementation. keras.applications gives the same
+logits for the published networks, but normalises the input itself, keeps the stem at 16 channels for every alpha, and
+has other initialisation.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated, Unpack
 
 import keras
 from keras import layers
 
 from keras_archs.cards.scaling import round_filters
+from keras_archs.layers.endpoints import endpoint
 from keras_archs.layers.heads import classification_head, image_input, model_of
-from keras_archs.layers.options import ClassifierOptions, Option, is_fraction, is_positive, is_ratio_or_none, one_of
+from keras_archs.layers.options import (
+    Alpha,
+    ClassifierOptions,
+    DropoutRate,
+    Option,
+    Override,
+    is_ratio_or_none,
+    one_of,
+)
 from keras_archs.layers.squeeze_excitation import squeeze_excite
 from keras_archs.layers.stochastic_depth import drop_rates, skip
-from keras_archs.layers.tensorflow_style import conv_bn, depthwise_bn
+from keras_archs.layers.tensorflow_style import Constants, conv_bn, depthwise_bn, slim_initializer
 from keras_archs.models.architecture import architecture
-from keras_archs.models.mobilenet_v2 import DropPathRate
+from keras_archs.models.mobilenet_v2 import LinearDropPathRate
 
 
 @dataclass(frozen=True)
 class Block:
-    """One ``bneck`` of Table 1 or 2."""
+    """One ``bneck`` row of Table 1 or 2."""
 
     kernel: int
     expansion: float
-    """Expanded channels per channel of the block's input; the tables print the product."""
+    """Channels after the expansion, per channel of the block's input; the tables print the product."""
     filters: int
     se: bool
     activation: str
@@ -41,11 +51,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Plan:
-    """Table 1 or 2: the blocks, a stage for each width, and what surrounds them."""
+    """Table 1 or 2; each stage is a run of blocks of equal width."""
 
     stages: tuple[tuple[Block, ...], ...]
     activation: str
-    """Of the stem and of everything behind the blocks."""
+    """Activation of the stem and of the layers after the last block."""
     neck: int
     """Width of the layer between pooling and classifier."""
 
@@ -53,8 +63,9 @@ class Plan:
 SIZE = 224
 STEM = 16
 TOP_EXPANSION = 6
-"""The convolution before pooling: 960 of 160 channels in Table 1, 576 of 96 in Table 2. As in TF-slim, no
-squeeze-and-excitation follows it, neither in the large network nor in the small one."""
+"""Channels of the convolution before pooling, per channel of the last block: 960 of 160 in Table 1, 576 of 96 in
+Table 2. As in TF-slim, no squeeze-and-excitation follows it in either network."""
+CONSTANTS = Constants(slim_initializer, momentum=0.99)  # the momentum is the paper's (section 6.1.1)
 
 RE, HS = "relu", "hard_swish"
 
@@ -118,113 +129,100 @@ SMALL = Plan(
 
 
 def minimalistic(plan: Plan) -> Plan:
-    """Keep the widths; no squeeze-and-excitation, no h-swish, 3x3 filters only."""
+    """Remove squeeze-and-excitation, h-swish and 5x5 filters, and keep the widths."""
     return replace(
         plan,
-        stages=tuple(
-            tuple(replace(block, kernel=3, se=False, activation=RE) for block in stage) for stage in plan.stages
-        ),
+        stages=tuple(tuple(replace(row, kernel=3, se=False, activation=RE) for row in stage) for stage in plan.stages),
         activation=RE,
     )
 
 
-class MobileNetV3Options(ClassifierOptions, total=False):
-    """The arguments of MobileNetV3."""
-
-    alpha: Annotated[
-        float,
-        Option(
-            1.0,
-            "Width multiplier: factor on the number of channels, rounded to multiples of 8; positive. The layer "
-            "before the classifier grows with it and does not shrink.",
-            is_positive,
-        ),
-    ]
-    minimalistic: Annotated[
-        bool,
-        Option(
-            False,
-            "Whether to do without squeeze-and-excitation, h-swish and 5x5 filters; True or False.",
-            one_of(True, False),
-        ),
-    ]
-    dropout_rate: Annotated[
-        float, Option(0.2, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
-    ]
-    drop_path_rate: DropPathRate
-    se_ratio: Annotated[
-        float | None,
-        Option(
-            None,
-            "Channels inside squeeze-and-excitation, relative to those that it scales, rounded to multiples of 8: "
-            "positive for all blocks, 0 for none, or None for a quarter in the blocks of the paper's tables.",
-            is_ratio_or_none,
-        ),
-    ]
-
-
-def _initializer() -> keras.initializers.Initializer:
-    return keras.initializers.TruncatedNormal(stddev=0.09)
-
-
-# The paper's decay of the moving averages (section 6.1.1).
-_conv_bn = partial(conv_bn, kernel_initializer=_initializer, momentum=0.99)
-_depthwise_bn = partial(depthwise_bn, kernel_initializer=_initializer, momentum=0.99)
-
-
-def _block(
-    x: keras.KerasTensor, block: Block, *, alpha: float, se_ratio: float | None, drop_rate: float, name: str
+def block(
+    x: keras.KerasTensor, row: Block, *, alpha: float, se_ratio: float | None, drop_rate: float, name: str
 ) -> keras.KerasTensor:
-    """MobileNetV2's block with squeeze-and-excitation (figure 4); skip if shapes allow."""
-    inputs, expanded = x, round_filters(x.shape[-1], block.expansion)
-    if se_ratio is None and block.se:
+    """Apply MobileNetV2's block with squeeze-and-excitation (figure 4)."""
+    inputs, expanded = x, round_filters(x.shape[-1], row.expansion)
+    if row.expansion > 1:
+        x = conv_bn(x, expanded, 1, 1, row.activation, CONSTANTS, name=f"{name}_expand")
+    x = depthwise_bn(x, row.kernel, row.stride, row.activation, CONSTANTS, name=f"{name}_depthwise")
+    if se_ratio is None and row.se:
         se_ratio = 1 / 4  # of the expanded channels (section 5.3)
-    if block.expansion > 1:
-        x = _conv_bn(x, expanded, 1, 1, block.activation, name=f"{name}_expand")
-    x = _depthwise_bn(x, block.kernel, block.stride, block.activation, name=f"{name}_depthwise")
     if se_ratio:
         x = squeeze_excite(
             x,
             hidden=round_filters(expanded, se_ratio),
             activation="relu",
             gate_activation="hard_sigmoid",
-            kernel_initializer=_initializer,
+            kernel_initializer=slim_initializer,
             name=f"{name}_se",
         )
-    x = _conv_bn(x, round_filters(block.filters, alpha), 1, 1, None, name=f"{name}_project")
-    return skip(inputs, x, block.stride, drop_rate, name=name)
+    x = conv_bn(x, round_filters(row.filters, alpha), 1, 1, None, CONSTANTS, name=f"{name}_project")
+    return skip(inputs, x, row.stride, drop_rate, name=name)
 
 
-def _mobilenet_v3(plan: Plan, **options: Unpack[MobileNetV3Options]) -> keras.Model:
-    """Stem, stages, the efficient last stage."""
+def stage(
+    x: keras.KerasTensor,
+    rows: tuple[Block, ...],
+    rates: Iterator[float],
+    *,
+    alpha: float,
+    se_ratio: float | None,
+    name: str,
+) -> keras.KerasTensor:
+    """Apply the blocks of equal width; each takes the next rate of stochastic depth."""
+    for number, row in enumerate(rows, start=1):
+        x = block(x, row, alpha=alpha, se_ratio=se_ratio, drop_rate=next(rates), name=f"{name}_block{number}")
+    return x
+
+
+class MobileNetV3Options(ClassifierOptions, total=False):
+    """Arguments of MobileNetV3."""
+
+    alpha: Annotated[
+        Alpha,
+        Override(
+            note="Rounded to multiples of 8. The layer before the classifier grows with alpha, but does not shrink."
+        ),
+    ]
+    minimalistic: Annotated[
+        bool,
+        Option(
+            False,
+            "Whether to avoid squeeze-and-excitation, h-swish and 5x5 filters; True or False.",
+            one_of(True, False),
+        ),
+    ]
+    dropout_rate: Annotated[DropoutRate, Override(default=0.2)]
+    drop_path_rate: LinearDropPathRate
+    se_ratio: Annotated[
+        float | None,
+        Option(
+            None,
+            "Channels of the bottleneck of squeeze-and-excitation, relative to the channels that it scales, rounded to "
+            "multiples of 8: positive for all blocks, 0 for no squeeze-and-excitation, or None for a quarter in the "
+            "blocks of the paper's tables.",
+            is_ratio_or_none,
+        ),
+    ]
+
+
+def mobilenet_v3(plan: Plan, options: MobileNetV3Options) -> keras.Model:
+    """Build stem, stages and the efficient last stage (figure 5)."""
     prefix, alpha = options["prefix"], options["alpha"]
     plan = minimalistic(plan) if options["minimalistic"] else plan
     images = image_input(SIZE, options)
-    x = _conv_bn(images, round_filters(STEM, alpha), 3, 2, plan.activation, name=f"{prefix}stem")
-    rates = drop_rates(options["drop_path_rate"], blocks=sum(len(stage) for stage in plan.stages))
-    for number, stage in enumerate(plan.stages, start=1):
-        # The stage ends each of these loops; the rates go on.
-        for block, (row, drop_rate) in enumerate(zip(stage, rates, strict=False), start=1):
-            x = _block(
-                x,
-                row,
-                alpha=alpha,
-                se_ratio=options["se_ratio"],
-                drop_rate=drop_rate,
-                name=f"{prefix}stage{number}_block{block}",
-            )
-    x = _conv_bn(x, round_filters(x.shape[-1], TOP_EXPANSION), 1, 1, plan.activation, name=f"{prefix}top")
+    x = conv_bn(images, round_filters(STEM, alpha), 3, 2, plan.activation, CONSTANTS, name=f"{prefix}stem")
+    x = endpoint(x, f"{prefix}stem")
+    rates = drop_rates(options["drop_path_rate"], blocks=sum(len(rows) for rows in plan.stages))
+    for number, rows in enumerate(plan.stages, start=1):
+        x = stage(x, rows, rates, alpha=alpha, se_ratio=options["se_ratio"], name=f"{prefix}stage{number}")
+        x = endpoint(x, f"{prefix}stage{number}")
+    x = conv_bn(x, round_filters(x.shape[-1], TOP_EXPANSION), 1, 1, plan.activation, CONSTANTS, name=f"{prefix}top")
+    x = endpoint(x, f"{prefix}top")
+    width = round_filters(plan.neck, max(1.0, alpha))
+    neck = layers.Dense(width, plan.activation, kernel_initializer=slim_initializer(), name=f"{prefix}neck")
     x = classification_head(
-        x,
-        options,
-        neck=layers.Dense(
-            round_filters(plan.neck, max(1.0, alpha)),
-            activation=plan.activation,
-            kernel_initializer=_initializer(),
-            name=f"{prefix}neck",
-        ),
-        dropout_rate=options["dropout_rate"],
-        kernel_initializer=_initializer(),
+        x, options, neck=neck, dropout_rate=options["dropout_rate"], kernel_initializer=slim_initializer()
     )
     return model_of(images, x, options)
 
@@ -232,10 +230,10 @@ def _mobilenet_v3(plan: Plan, **options: Unpack[MobileNetV3Options]) -> keras.Mo
 @architecture(MobileNetV3Options)
 def MobileNetV3Large(**options: Unpack[MobileNetV3Options]) -> keras.Model:
     """MobileNetV3-Large for images of 224 pixels, with alpha times the channels (Table 1)."""
-    return _mobilenet_v3(LARGE, **options)
+    return mobilenet_v3(LARGE, options)
 
 
 @architecture(MobileNetV3Options)
 def MobileNetV3Small(**options: Unpack[MobileNetV3Options]) -> keras.Model:
     """MobileNetV3-Small for images of 224 pixels, with alpha times the channels (Table 2)."""
-    return _mobilenet_v3(SMALL, **options)
+    return mobilenet_v3(SMALL, options)

@@ -1,8 +1,8 @@
 """ResNet for CIFAR: He et al., "Deep Residual Learning for Image Recognition" (2015), section 4.2.
 
-Thin and deep, to see what depth does: of 6n+2 layers, 6n are in three stages of n blocks with two 3x3 convolutions,
-which have 16, 32 and 64 channels. All shortcuts are without parameters (option A), so that a network has exactly
-those of the plain one that it is compared with. Which of the channels are zeros the paper does not say: the last, as in
+Thin and deep, to study depth: of 6n+2 layers, 6n are in three stages of n blocks with two 3x3 convolutions of 16, 32
+and 64 channels. No shortcut has parameters (option A), so that a network has as many as the plain network that the
+paper compares it with. The paper does not say which channels of a widened shortcut are zeros: here the last, as in
 fb.resnet.torch.
 """
 
@@ -16,7 +16,7 @@ from keras_archs.models.resnet import Plan, ResidualOptions, residual_network
 
 
 def plan(depth: int) -> Plan:
-    """What the blocks do not have of the depth is the stem and the classifier."""
+    """Return the plan of a depth, of which the stem and the classifier are one layer each."""
     return Plan(repeats=((depth - 2) // 6,) * 3, bottleneck=False, channels=16, cifar=True, shortcut_window=1)
 
 
@@ -57,7 +57,7 @@ def ResNet110(**options: Unpack[ResidualOptions]) -> keras.Model:
 def ResNet1202(**options: Unpack[ResidualOptions]) -> keras.Model:
     """ResNet-1202 for CIFAR's images of 32 pixels: 600 blocks of two 3x3 convolutions (Table 6).
 
-    Keras recurses through graphs, so that building one raises Python's recursion limit. To load a saved one in a
-    program that has built none, do so first: ``sys.setrecursionlimit(2400)``.
+    Keras recurses through graphs: building this network raises Python's recursion limit. In a program that only loads a
+    saved one, call ``sys.setrecursionlimit(2400)`` first.
     """
     return residual_network(RESNET_CIFAR["1202"], **options)

@@ -1,43 +1,33 @@
 """SENet: Hu et al., "Squeeze-and-Excitation Networks" (2017).
 
-A branch's channels are weighed by what all of them contain before they are added to the shortcut (figure 3), at
-hardly any cost. SE-ResNet and SE-ResNeXt are ResNet and ResNeXt with it; the bottleneck between squeeze and
+Gates computed from all channels of a branch scale each channel before the branch is added to the shortcut (figure 3),
+at hardly any cost. SE-ResNet and SE-ResNeXt are ResNet and ResNeXt with such gates. The bottleneck between squeeze and
 excitation has a sixteenth of the channels, C/16, also where that is less than 8.
 
 The authors' SE-ResNet-50, 101 and 152 halve the image in the first 1x1 convolution: ``stride_in_1x1=True``. The default
-is the 3x3, as for ResNet. Their stem differs from ResNet's in Caffe's pooling, which pads on one side only.
+is the 3x3, as for ResNet. The authors' stem differs from ResNet's in Caffe's pooling, which pads on one side only.
 
-SENet-154, with which they won ILSVRC 2017, is a ResNeXt-152 of 64 groups that changes more than the block (appendix).
+SENet-154, the winner of ILSVRC 2017, is a ResNeXt-152 of 64 groups with further changes (appendix).
 """
 
-from functools import partial
 from typing import Annotated, Unpack
 
 import keras
 
-from keras_archs.layers.options import Option, is_fraction
+from keras_archs.layers.options import DropoutRate, Override
 from keras_archs.models.architecture import architecture
-from keras_archs.models.resnet import (
-    RESNET,
-    BottleneckOptions,
-    Plan,
-    ResidualOptions,
-    bottleneck,
-    residual_network,
-)
+from keras_archs.models.resnet import RESNET, BottleneckOptions, Plan, ResidualOptions, residual_network
 from keras_archs.models.resnext import ResNeXtOptions, resnext
 
 SE_RATIO = 1 / 16
 
-SENET_154 = Plan(repeats=(3, 8, 36, 3), groups=64, width=4, projection=3, deep_stem=True)
+SENET_154 = Plan(repeats=(3, 8, 36, 3), groups=64, width=4, reduction=2, projection=3, deep_stem=True)
 
 
 class SENet154Options(ResidualOptions, total=False):
-    """The arguments of SENet-154."""
+    """Arguments of SENet-154."""
 
-    dropout_rate: Annotated[
-        float, Option(0.2, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)
-    ]
+    dropout_rate: Annotated[DropoutRate, Override(default=0.2)]
 
 
 @architecture(ResidualOptions, se_ratio=SE_RATIO)
@@ -85,4 +75,4 @@ def SEResNeXt101_32x4d(**options: Unpack[ResNeXtOptions]) -> keras.Model:
 @architecture(SENet154Options, se_ratio=SE_RATIO)
 def SENet154(**options: Unpack[SENet154Options]) -> keras.Model:
     """SENet-154 for images of 224 pixels: 64 groups of 4 channels, a stem of three convolutions (appendix)."""
-    return residual_network(SENET_154, transform=partial(bottleneck, reduction=2), **options)
+    return residual_network(SENET_154, **options)

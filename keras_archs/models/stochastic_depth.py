@@ -1,12 +1,11 @@
 """Stochastic depth: Huang, Sun, Liu, Sedra & Weinberger, "Deep Networks with Stochastic Depth" (2016).
 
-A residual network is trained as an ensemble of shallower ones: for each mini-batch, blocks are replaced by their
-shortcut, the later the likelier, which saves their computation and lets gradients reach the first layers. Afterwards
-all blocks take part, as much as they did in training.
+Training replaces randomly chosen blocks by their shortcuts for each mini-batch, later blocks more often. This saves
+their computation, lets gradients reach the first layers, and trains an ensemble of shallower networks. At inference all
+blocks take part, weighted by their survival probability.
 
-`keras_archs.survival_probabilities` reads off how likely the blocks survive, and
-`keras_archs.set_survival_probabilities` changes it. Every residual network takes the same arguments, and is the same
-network; only the defaults are others here.
+`keras_archs.survival_probabilities` returns these probabilities, and `keras_archs.set_survival_probabilities` changes
+them. The networks are ResNets with other defaults: every residual network takes the same arguments.
 """
 
 from dataclasses import replace
@@ -22,7 +21,7 @@ from keras_archs.models.resnet_cifar import RESNET_CIFAR
 PUBLISHED: dict[str, Any] = {"drop_path_rate": 0.5, "drop_path_per": "batch"}
 """The last block survives with probability 0.5 (section 4)."""
 
-# As in the authors' code, a shortcut that halves the image averages, where ResNet takes every second pixel.
+# In the authors' code a shortcut that halves the image averages; ResNet's takes every second pixel.
 CIFAR = {depth: replace(RESNET_CIFAR[depth], shortcut_window=2) for depth in ("110", "1202")}
 
 
@@ -36,7 +35,7 @@ def StochasticDepthResNet110(**options: Unpack[ResidualOptions]) -> keras.Model:
 def StochasticDepthResNet1202(**options: Unpack[ResidualOptions]) -> keras.Model:
     """ResNet-1202 with stochastic depth, for CIFAR's images of 32 pixels: 600 blocks (section 4).
 
-    To load a saved one in a program that has built none, call ``sys.setrecursionlimit(2400)`` first, as for
+    In a program that only loads a saved one, call ``sys.setrecursionlimit(2400)`` first, as for
     `keras_archs.ResNet1202`.
     """
     return residual_network(CIFAR["1202"], **options)

@@ -1,4 +1,4 @@
-"""Costs come from the graph, and what is not known is not counted as nothing."""
+"""Costs are computed from the graph; unknown costs are None, not 0."""
 
 import csv
 import math
@@ -15,7 +15,7 @@ from keras_archs.analysis.weightless import weightless
 
 
 def test_the_published_table_has_a_row_for_each_network() -> None:
-    """What is in the rows, the tests over the registry compute."""
+    """The tests over the registry compute the values of the rows."""
     with COSTS.open(encoding="utf-8") as table:
         assert [row["name"] for row in csv.DictReader(table)] == keras_archs.list_models()
 
@@ -55,7 +55,7 @@ def test_one_and_three_dimensions_and_channels_first() -> None:
     assert one_layer(first, (6, 8, 10)) == 80 * 9 * 6 * 4
 
 
-def test_a_model_that_is_in_training_costs_what_it_did_before() -> None:
+def test_compiling_a_model_changes_no_cost() -> None:
     images = keras.Input((8, 10, 6))
     model = keras.Model(images, layers.Dense(2)(layers.Flatten()(images)))
     before = profile(model)
@@ -69,6 +69,20 @@ def test_one_unknown_layer_makes_the_total_unknown() -> None:
     assert [layer.macs for layer in result.layers] == [4 * 6 * 3, None]
     assert result.macs is None
     assert result.parameters == model.count_params()
+
+
+def test_identity_layers_cost_nothing() -> None:
+    """Ends of stages, and placeholders of dropout with a rate of 0."""
+    images = keras.Input((8, 8, 3))
+    features = layers.Conv2D(4, 3, name="conv")(images)
+    plain = keras.Model(images, layers.ReLU(name="relu")(features))
+    declared = keras.Model(images, layers.Identity()(layers.ReLU(name="relu")(layers.Identity()(features))))
+    assert profile(declared) == profile(plain)
+    model = keras_archs.ResNet20()
+    assert {layer.name for layer in model.layers if isinstance(layer, layers.Identity)} >= {
+        "stem_endpoint", "stage3_endpoint", "stage1_block1_drop"
+    }  # fmt: skip
+    assert "Identity" not in {layer.kind for layer in profile(model).layers}
 
 
 def test_nested_models_are_taken_apart_and_shared_layers_count_per_use() -> None:
@@ -89,7 +103,7 @@ def test_another_size_and_frozen_layers() -> None:
     model.trainable = False
     frozen = profile(model, (448, 448, 3))
     assert frozen.macs is not None
-    # All but the classifier and squeeze-and-excitation grows with the area.
+    # The cost of all layers but the classifier and squeeze-and-excitation grows with the area.
     assert 3.97 < frozen.macs / 385_814_752 < 4
     assert (frozen.trainable, frozen.parameters) == (0, 5_330_564)
 
@@ -117,14 +131,14 @@ def test_networks_of_keras_applications(name: str) -> None:
     assert result.parameters == model.count_params()
 
 
-def test_products_without_weights_are_not_counted_as_nothing() -> None:
-    """A layer of one's own may do anything; matrix products are operations without weights."""
+def test_products_without_weights_are_unknown() -> None:
+    """A custom layer may compute anything; matrix products are operations without weights."""
 
-    class Mine(layers.Layer):
+    class Custom(layers.Layer):
         def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
             return inputs @ inputs
 
-    assert one_layer(Mine(), (4, 4)) is None
+    assert one_layer(Custom(), (4, 4)) is None
     inputs = keras.Input((4, 4))
     result = profile(keras.Model(inputs, keras.ops.relu(keras.ops.matmul(inputs, inputs)) + 1.0))
     assert [(layer.kind, layer.macs) for layer in result.layers if layer.macs != 0] == [("Matmul", None)]
@@ -148,7 +162,7 @@ def test_activations_and_memory_traffic() -> None:
     cost = {layer.name: layer for layer in result.layers}
     assert cost["one"].activations == 8 * 8 * 4
     assert cost["one"].bytes_moved == 4 * (64 * 3 + 12 + 64 * 4)
-    assert cost["sum"].bytes_moved == 4 * (3 * 64 * 4)  # two are read, one is written
+    assert cost["sum"].bytes_moved == 4 * (3 * 64 * 4)  # two maps are read, one is written
 
 
 def test_as_a_dataframe() -> None:
@@ -174,7 +188,7 @@ def test_a_picture_shows_every_stage() -> None:
     assert widths == [1.7, 2.02, 1.79, 6.17, 1.63, 0.26]
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_profiling_does_not_change_the_model() -> None:
     model = keras_archs.EfficientNetLite0(input_shape=(64, 64, 3), classes=2)
     before = model(np.ones((1, 64, 64, 3), np.float32))
     profile(model, (96, 96, 3))

@@ -1,4 +1,4 @@
-"""Explanations: exact where they claim to be, on the object where there is one, refused where they make no sense."""
+"""Explanations are exact where they claim to be, highlight the object, and are refused where they are undefined."""
 
 import keras
 import numpy as np
@@ -31,7 +31,7 @@ def normalised(pixels: NDArray[np.uint8]) -> Floats:
 
 
 def test_a_map_adds_up_to_the_logit(lite0: keras.Model) -> None:
-    """The mean over all places and the bias are the class's logit: nothing is approximated."""
+    """The mean over all positions plus the bias equals the class's logit."""
     images = normalised(crops("coffee", "chelsea"))
     maps, classes = keras_archs.class_activation_map(lite0, images)
     assert classes.tolist() == [967, 285]
@@ -43,8 +43,8 @@ def test_a_map_adds_up_to_the_logit(lite0: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("half", ["left", "right"])
-def test_the_map_lights_up_where_the_object_is(lite0: keras.Model, half: str) -> None:
-    """An espresso beside nothing: seven of ten parts of the heat are on its side."""
+def test_the_map_is_high_where_the_object_is(lite0: keras.Model, half: str) -> None:
+    """Beside a grey half, an espresso gets at least 70 % of the map."""
     (coffee,) = crops("coffee")
     height, width, _ = coffee.shape
     small = np.asarray(Image.fromarray(coffee).resize((width // 2, height // 2)))
@@ -65,7 +65,7 @@ def test_before_the_pooling_grad_cam_is_the_exact_map(lite0: keras.Model) -> Non
     images = normalised(crops("coffee", "chelsea"))
     exact, _ = keras_archs.class_activation_map(lite0, images, [967, 285])
     approximate, _ = keras_archs.grad_cam(lite0, images, [967, 285])
-    places = exact.shape[1] * exact.shape[2]  # the pooling divides its gradient by them
+    places = exact.shape[1] * exact.shape[2]  # the pooling divides its gradient by this number
     np.testing.assert_allclose(approximate * places, np.maximum(exact, 0), rtol=1e-3, atol=1e-3)
 
 
@@ -83,14 +83,14 @@ def test_grad_cam_at_any_depth_of_any_network() -> None:
 
 
 @pytest.mark.parametrize("classes", [[1], [1, 1000], [1, -1], [0.5, 1.0]])
-def test_classes_that_are_none_are_refused(lite0: keras.Model, classes: list[int]) -> None:
+def test_invalid_classes_are_refused(lite0: keras.Model, classes: list[int]) -> None:
     images = normalised(crops("coffee", "chelsea"))
     for explain in (keras_archs.class_activation_map, keras_archs.grad_cam):
         with pytest.raises(ValueError, match=r"2 numbers from 0 to 999, one for each image; got"):
             explain(lite0, images, classes)
 
 
-def test_the_overlay_glows_where_the_heat_is() -> None:
+def test_the_overlay_colours_high_values_of_the_map() -> None:
     image = np.full((40, 60, 3), 100, np.uint8)
     heat = np.zeros((4, 6), np.float32)
     heat[3, 5] = 2.5
@@ -98,7 +98,7 @@ def test_the_overlay_glows_where_the_heat_is() -> None:
     assert picture.shape == image.shape
     assert (picture[:10, :30] == 100).all()
     assert picture[-1, -1].tolist() != [100, 100, 100]
-    np.testing.assert_array_equal(keras_archs.overlay(image, np.ones((2, 2))), image)  # nothing stands out
+    np.testing.assert_array_equal(keras_archs.overlay(image, np.ones((2, 2))), image)  # a constant map changes nothing
     with pytest.raises(ValueError, match=r"got \(40, 60\) and \(4, 6\)"):
         keras_archs.overlay(image[..., 0], heat)
     with pytest.raises(ValueError, match="from 0 to 1; got 3"):
@@ -118,11 +118,11 @@ def test_excitations_are_the_gates_that_scale_the_channels() -> None:
 
 
 @pytest.mark.parametrize(("name", "unit", "depth"), [("40-12", "growth", 12), ("bc-100-12", "bottleneck", 16)])
-def test_reuse_is_the_mean_weight_that_a_layer_puts_on_another(name: str, unit: str, depth: int) -> None:
+def test_feature_reuse_is_the_mean_absolute_weight_between_two_layers(name: str, unit: str, depth: int) -> None:
     model = keras_archs.create_model(f"densenet-{name}")
     convolution = model.get_layer(f"block2_layer3_{unit}_conv")
     kernel = np.zeros(convolution.kernel.shape, np.float32)
-    kernel[:, :, -12:] = -0.5  # all that it takes is what layer 2 has added
+    kernel[:, :, -12:] = -0.5  # uses the maps of layer 2 only
     convolution.kernel.assign(kernel)
     reuse = keras_archs.feature_reuse(model)
     assert [matrix.shape[0] for matrix in reuse.values()] == [depth + 1, depth + 1, depth]
@@ -131,7 +131,7 @@ def test_reuse_is_the_mean_weight_that_a_layer_puts_on_another(name: str, unit: 
         keras_archs.feature_reuse(keras_archs.ResNet18(include_top=False))
 
 
-def test_pictures_of_what_was_learnt() -> None:
+def test_plots_of_excitations_and_feature_reuse() -> None:
     images = photographs(64, 64)
     gates = keras_archs.squeeze_excitations(keras_archs.SEResNet18(input_shape=(64, 64, 3)), images)
     figure = keras_archs.plot_excitations(gates, ["coffee", "cat"])
@@ -141,7 +141,7 @@ def test_pictures_of_what_was_learnt() -> None:
     assert [panel.get_title() for panel in figure.axes[:3]] == ["block1", "block2", "block3"]
 
 
-def test_layers_that_squeeze_are_no_feature_maps() -> None:
+def test_the_means_of_squeeze_and_excitation_are_not_feature_maps() -> None:
     inputs = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, name="maps")(inputs)
     x = layers.GlobalAveragePooling2D(keepdims=True, name="squeezed")(x)

@@ -1,4 +1,4 @@
-"""Feature maps come from the network itself, by the names of its stages, with the strides that they have."""
+"""Feature extractors return the last feature map of a network's stages, and strides follow from their shapes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,9 @@ import pytest
 
 import keras_archs
 from keras_archs import feature_extractor, feature_strides
-from keras_archs.layers import GroupedConv2D  # noqa: F401  # known to load_model from here on
+from keras_archs.analysis.weightless import weightless
+from keras_archs.layers import GroupedConv2D  # noqa: F401  # registers it for load_model
+from keras_archs.layers.endpoints import endpoint
 from tests.support.networks import photographs
 
 
@@ -36,20 +38,34 @@ def test_the_stages_of_each_family_are_those_of_its_table() -> None:
     )
 
 
-def test_maps_are_what_a_stage_hands_on() -> None:
-    """After the addition and what follows it; a dense block's concatenation; the stem before it is pooled."""
-    resnet, densenet = keras_archs.ResNet18(), keras_archs.DenseNet121()
+def test_a_map_is_the_output_of_the_last_layer_of_its_stage() -> None:
+    """A block's activation after the addition; a dense block's concatenation; the stem before it is pooled."""
+    with weightless():
+        resnet, densenet = keras_archs.ResNet18(), keras_archs.DenseNet121()
+        wide, inception = keras_archs.WideResNet16_4(), keras_archs.SEBNInception()
     for model, stage, layer in (
         (resnet, "stem", "stem_conv_relu"),
         (resnet, "stage2", "stage2_block2_relu"),
         (densenet, "block2", "block2_concat"),
         (densenet, "top", "top_relu"),
+        (wide, "stem", "stem_conv"),
+        (wide, "stage2", "stage2_block2_add"),
+        (inception, "stem1", "stem1_relu"),
+        (inception, "inception3c", "inception3c_se_excite"),
     ):
         extractor = feature_extractor(model, [stage])
-        assert extractor.output[stage] is model.get_layer(layer).output
+        declaration = model.get_layer(f"{stage}_endpoint")
+        assert extractor.output[stage] is declaration.output
+        assert declaration.input is model.get_layer(layer).output
 
 
-def test_any_stages_in_the_order_of_computation() -> None:
+def test_strides_of_a_network_for_one_size_whose_layers_contain_models() -> None:
+    with weightless():
+        model = keras_archs.DenseNet40_12(memory_efficient=True)
+        assert feature_strides(model) == {"stem": 1, "block1": 1, "block2": 2, "block3": 4, "top": 4}
+
+
+def test_an_extractor_returns_any_stages_in_the_order_of_computation() -> None:
     extractor = feature_extractor("resnet-18", ("stage4", "stem"))
     assert list(extractor.output) == ["stem", "stage4"]
     assert feature_strides(extractor) == feature_strides("resnet-18")
@@ -81,6 +97,38 @@ def test_arguments_reach_the_builder() -> None:
     np.testing.assert_array_equal(trained.get_layer("stem_conv").kernel, reference.get_layer("stem_conv").kernel)
 
 
+# Prefixes that contain names of stages, or the name that endpoints have.
+PREFIXES = ["system_", "stem_", "stem1_", "top_", "stage1_", "block1_", "x_endpoint_", "stem_endpoint"]
+
+
+@pytest.mark.parametrize("name", ["wide-resnet-16-4", "bn-inception", "mobilenet-v3-small-1.0"])
+def test_a_prefix_changes_no_stage(name: str) -> None:
+    with weightless():
+        stages = feature_strides(keras_archs.create_model(name))
+        for prefix in PREFIXES:
+            model = keras_archs.create_model(name, prefix=prefix)
+            assert feature_strides(model) == stages, prefix
+            assert list(feature_extractor(model, list(stages)).output) == list(stages), prefix
+
+
+@pytest.mark.parametrize("prefix", ["", "system_", "stage1_", "x_endpoint_"])
+def test_a_loaded_network_has_its_stages(prefix: str, tmp_path: Path) -> None:
+    model = keras_archs.ResNet20(prefix=prefix)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert feature_strides(loaded) == {"stem": 1, "stage1": 1, "stage2": 2, "stage3": 4}
+
+
+@pytest.mark.parametrize("prefixes", [("left_", "right_"), ("a_", "a_b_"), ("a_b_", "a_"), ("", "stem_")])
+def test_of_two_networks_in_one_graph_the_first_has_the_stages(prefixes: tuple[str, str]) -> None:
+    images = keras.Input((128, 128, 3))
+    with weightless():
+        first = keras_archs.ResNet18(input_tensor=images, prefix=prefixes[0], include_top=False)
+        second = keras_archs.DenseNet40_12(input_tensor=first.output, prefix=prefixes[1], include_top=False)
+        both = keras.Model(images, second.output)
+        assert feature_strides(both) == feature_strides(first)
+
+
 def test_strides_are_those_of_the_images_that_the_graph_begins_with() -> None:
     images = keras.Input((None, None, 3))
     halved = keras.layers.AveragePooling2D(2)(images)
@@ -89,7 +137,7 @@ def test_strides_are_those_of_the_images_that_the_graph_begins_with() -> None:
 
 @keras.saving.register_keras_serializable(package="tests")
 class Residual(keras.layers.Layer):
-    """A whole block, with its shortcut, in one layer that has no strides of its own."""
+    """A block with its shortcut in one layer, which has no strides of its own."""
 
     def __init__(self, branch: keras.Model, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -106,13 +154,13 @@ class Residual(keras.layers.Layer):
         return cls(keras.saving.deserialize_keras_object(config.pop("branch")), **config)
 
 
-def test_strides_are_right_where_no_layer_tells_them() -> None:
+def test_strides_are_right_where_a_layer_contains_a_block() -> None:
     images = x = keras.Input((30, 30, 4))
-    x = keras.layers.Conv2D(4, 3, padding="same", name="stem_conv")(x)
+    x = endpoint(keras.layers.Conv2D(4, 3, padding="same", name="stem_conv")(x), "stem")
     for stage in (1, 2):
         inputs = keras.Input((None, None, 4))
         branch = keras.Model(inputs, keras.layers.Conv2D(4, 3, 2, padding="same", name="stage2_conv")(inputs))
-        x = Residual(branch, name=f"stage{stage}_block")(x)
+        x = endpoint(Residual(branch, name=f"stage{stage}_block")(x), f"stage{stage}")
     assert feature_strides(keras.Model(images, x)) == {"stem": 1, "stage1": 2, "stage2": 4}
 
 
@@ -130,7 +178,7 @@ def test_an_extractor_reloads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stages", [["stage4", "stage5"], [], "stage4"])
-def test_unknown_stages_are_refused_with_those_there_are(stages: list[str]) -> None:
+def test_unknown_stages_are_refused_with_the_existing_ones(stages: list[str]) -> None:
     with pytest.raises(ValueError) as error:
         feature_extractor("resnet-18", stages)
     assert f"stages={stages!r}" in str(error.value)

@@ -1,3 +1,5 @@
+"""The labels are the 1,000 classes of ImageNet-1k in the order of published networks."""
+
 from keras_archs.images.labels import Label, imagenet_labels
 
 
@@ -18,7 +20,7 @@ def test_well_known_classes_have_their_usual_indices() -> None:
     assert labels[999].name == "toilet tissue"
 
 
-def test_names_that_two_synsets_share_are_told_apart() -> None:
+def test_classes_that_share_a_lemma_have_different_names() -> None:
     names = [label.name for label in imagenet_labels()]
     assert (names[134], names[517]) == ("crane (bird)", "crane (machine)")
     assert (names[638], names[639]) == ("maillot (tights)", "maillot (swimsuit)")

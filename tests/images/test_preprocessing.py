@@ -1,4 +1,4 @@
-"""Every format and pixel mode gives the same picture, and bad bytes give nothing but an ImageError."""
+"""Every format and pixel mode gives the same pixels, and malformed files raise ImageError only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GREY = Preprocessing(size=(28, 28), mean=(33.3,), std=(78.6,), crop_fraction=1.0
 
 
 def unresized(height: int, width: int, channels: int = 3) -> Preprocessing:
-    """The preprocessing under which a picture of this size keeps every pixel."""
+    """Return a preprocessing that keeps every pixel of an image of this size."""
     return Preprocessing((height, width), (0.0,) * channels, (1.0,) * channels, crop_fraction=1.0)
 
 
@@ -50,7 +50,7 @@ def encode(image: Image.Image, file_format: str, **options: Any) -> bytes:
 
 
 def png(samples: NDArray[np.uint16], color_type: int, *extra: tuple[bytes, bytes]) -> bytes:
-    """A 16-bit PNG of pixel formats that Pillow cannot write."""
+    """Return a 16-bit PNG file in a pixel format that Pillow cannot write."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -73,7 +73,7 @@ def cat() -> Image.Image:
 
 @pytest.fixture(scope="module")
 def blobs() -> Image.Image:
-    """Smooth enough that chroma subsampling and palettes change little, and different in every corner."""
+    """Image that is smooth, so that chroma subsampling and palettes change little, and different in every corner."""
     y, x = np.mgrid[0:64, 0:96].astype(np.float64)
     channels = [x / 95, y / 63, 0.5 + 0.5 * np.sin(x / 20) * np.cos(y / 15)]
     return Image.fromarray((255 * np.stack(channels, axis=-1)).round().astype(np.uint8))
@@ -92,7 +92,7 @@ def test_normalize_subtracts_the_mean_and_divides_by_the_deviation() -> None:
     np.testing.assert_array_equal(preprocessing.normalize(images[0].tolist()), normalized[0])
 
 
-def test_normalize_refuses_another_number_of_channels() -> None:
+def test_normalize_refuses_a_wrong_number_of_channels() -> None:
     with pytest.raises(ValueError, match=r"3 channels, got the shape \(2, 2, 1\)"):
         RGB.normalize(np.zeros((2, 2, 1)))
 
@@ -124,13 +124,15 @@ def test_preprocessing_survives_json(preprocessing: Preprocessing) -> None:
         ({"gamma": 2.2}, "must have the keys size, mean, std, crop_fraction, interpolation, got .*gamma"),
     ],
 )
-def test_what_is_wrong_with_a_preprocessing_is_named(changes: dict[str, object], message: str) -> None:
+def test_an_invalid_preprocessing_raises_an_error_that_names_the_field_and_the_value(
+    changes: dict[str, object], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         Preprocessing.from_json(RGB.to_json() | changes)
 
 
 @pytest.mark.parametrize("data", [None, [], "size", {}])
-def test_what_is_no_preprocessing_is_refused(data: object) -> None:
+def test_from_json_refuses_data_without_the_fields(data: object) -> None:
     with pytest.raises(ValueError, match="size, mean, std, crop_fraction, interpolation"):
         Preprocessing.from_json(data)
 
@@ -143,7 +145,7 @@ def test_the_box_is_centred_and_has_the_inputs_aspect_ratio() -> None:
     picture[10:90, 110:190] = 255  # 80 of the 100 pixels of the largest centred square
     data = encode(Image.fromarray(picture), "PNG")
     kept = load_image(data, Preprocessing((40, 40), RGB.mean, RGB.std, crop_fraction=0.8))
-    assert (kept[1:-1, 1:-1] == 255).all()  # at the border the filter looks beyond the box
+    assert (kept[1:-1, 1:-1] == 255).all()  # at the border the filter uses pixels outside the box
     whole = load_image(data, Preprocessing((100, 100), RGB.mean, RGB.std, crop_fraction=1.0))
     np.testing.assert_array_equal(whole, picture[:, 100:200])
     flat = load_image(data, Preprocessing((40, 80), RGB.mean, RGB.std, crop_fraction=1.0))
@@ -151,7 +153,7 @@ def test_the_box_is_centred_and_has_the_inputs_aspect_ratio() -> None:
     assert abs(int((flat[20] == 255).all(axis=-1).sum()) - 32) <= 2  # 80 of the 200 columns kept
 
 
-def test_the_filter_is_the_one_asked_for(cat: Image.Image) -> None:
+def test_the_filter_is_that_of_the_preprocessing(cat: Image.Image) -> None:
     data = encode(cat, "PNG")
     box = (93.75, 18.75, 356.25, 281.25)  # 0.875 of the centred square of 300
     for interpolation, resample in (("bicubic", 3), ("bilinear", 2)):
@@ -161,7 +163,7 @@ def test_the_filter_is_the_one_asked_for(cat: Image.Image) -> None:
 
 
 @pytest.mark.parametrize("side", [64, 96, 224])
-def test_reduction_inside_the_jpeg_decoder_changes_next_to_nothing(side: int) -> None:
+def test_reduction_by_the_jpeg_decoder_changes_pixels_by_less_than_one_level_on_average(side: int) -> None:
     photograph = Image.fromarray(skimage.data.astronaut())
     data = encode(photograph.resize((900, 900), Image.Resampling.LANCZOS), "JPEG", quality=92)
     with Image.open(io.BytesIO(data)) as image:
@@ -173,7 +175,7 @@ def test_reduction_inside_the_jpeg_decoder_changes_next_to_nothing(side: int) ->
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 65535), (65535, 1), (2, 3), (5000, 10)])
 @pytest.mark.parametrize("preprocessing", [RGB, GREY])
-def test_extreme_shapes_give_a_defined_result(size: tuple[int, int], preprocessing: Preprocessing) -> None:
+def test_images_of_extreme_shape_keep_their_colour(size: tuple[int, int], preprocessing: Preprocessing) -> None:
     picture = load_image(encode(Image.new("RGB", size, (200, 200, 200)), "PNG"), preprocessing)
     assert picture.shape == (*preprocessing.size, preprocessing.channels)
     assert (picture == 200).all()
@@ -210,7 +212,7 @@ def test_every_size_and_mode_gives_the_inputs_shape(
 # Pixel formats
 
 
-OVER_WHITE = 96  # the alpha of the translucent variants below
+OVER_WHITE = 96  # alpha of the translucent images below
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_grey_comes_out_the_same_from_every_pixel_format(
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF"])
-def test_one_bit_images_are_resized_with_greys_between(file_format: str) -> None:
+def test_one_bit_images_are_resized_with_grey_levels(file_format: str) -> None:
     stripes = np.tile([[0, 255]], (64, 32)).astype(np.uint8)
     data = encode(Image.fromarray(stripes).convert("1"), file_format)
     np.testing.assert_array_equal(load_image(data, unresized(64, 64))[..., 0], stripes)
@@ -320,7 +322,7 @@ def test_transparent_colours_show_white(data: bytes) -> None:
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
 def test_exif_orientation_is_honoured(blobs: Image.Image, orientation: int, file_format: str) -> None:
     upright = np.asarray(blobs)
-    # How a camera held each way would have stored the upright picture (EXIF 2.32, tag 0x0112).
+    # How a camera in each position stores the upright image (EXIF 2.32, tag 0x0112).
     stored: dict[int, Callable[[Pixels], Pixels]] = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -365,7 +367,7 @@ def test_a_multi_picture_jpeg_gives_its_first_picture() -> None:
 # Refusals
 
 
-def test_a_path_is_as_good_as_bytes(tmp_path: Path, blobs: Image.Image) -> None:
+def test_a_path_and_its_bytes_give_the_same_pixels(tmp_path: Path, blobs: Image.Image) -> None:
     path = tmp_path / "blobs.png"
     path.write_bytes(encode(blobs, "PNG"))
     expected = load_image(path.read_bytes(), RGB)
@@ -402,14 +404,14 @@ def test_truncated_images_are_an_error(cat: Image.Image, file_format: str, kept:
         load_image(data[: int(len(data) * kept)], RGB)
 
 
-def test_the_message_tells_nothing_of_the_machinery(cat: Image.Image) -> None:
+def test_the_message_for_a_damaged_image_reveals_no_internals(cat: Image.Image) -> None:
     with pytest.raises(ImageError) as caught:
         load_image(encode(cat, "PNG")[:5000], RGB)
     assert str(caught.value) == "The image is damaged or incomplete."
 
 
 def header_of(width: int, height: int, file_format: str) -> bytes:
-    """A file that announces a size it does not have."""
+    """Return a small file whose header declares a large image."""
     data = bytearray(encode(Image.new("L", (8, 8)), file_format))
     if file_format == "PNG":
         data[16:24] = struct.pack(">II", width, height)
@@ -427,14 +429,14 @@ def header_of(width: int, height: int, file_format: str) -> bytes:
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF", "JPEG"])
 @pytest.mark.parametrize("side", [9_000, 50_000])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_bomb_is_refused_by_its_header(file_format: str, side: int) -> None:
+def test_a_decompression_bomb_is_refused_by_its_header(file_format: str, side: int) -> None:
     started = time.perf_counter()
     with pytest.raises(ImageTooLargeError, match="at most 64,000,000 pixels"):
         load_image(header_of(side, side, file_format), RGB)
     assert time.perf_counter() - started < 0.5
 
 
-def test_a_bomb_costs_no_memory() -> None:
+def test_a_decompression_bomb_takes_no_memory() -> None:
     pytest.importorskip("resource", reason="needs POSIX resource limits")
     script = """
 import resource, sys
@@ -450,7 +452,7 @@ except ImageTooLargeError:
         assert int(result.stdout) < 20_000  # KiB
 
 
-def test_the_pixel_limit_is_the_callers() -> None:
+def test_the_caller_sets_the_pixel_limit() -> None:
     data = encode(Image.new("L", (100, 50)), "PNG")
     assert load_image(data, GREY, max_pixels=5000).shape == (28, 28, 1)
     with pytest.raises(ImageTooLargeError, match="at most 4,999 pixels"):
@@ -485,7 +487,7 @@ def test_a_jpeg_with_endless_scans_is_refused() -> None:
         ]
     ),
 )
-def test_random_bytes_raise_nothing_but_image_errors(data: bytes, prefix: bytes) -> None:
+def test_random_bytes_raise_image_errors_only(data: bytes, prefix: bytes) -> None:
     with pytest.raises(ImageError):
         load_image(prefix + data, RGB)
 
@@ -515,8 +517,8 @@ SEEDS = _seeds()
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(SEEDS)), st.data())
-@pytest.mark.filterwarnings("ignore")  # Pillow warns of oddities in metadata
-def test_mutated_images_raise_nothing_but_image_errors(seed: str, data: st.DataObject) -> None:
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about damaged metadata
+def test_mutated_images_raise_image_errors_only(seed: str, data: st.DataObject) -> None:
     mutated = bytearray(SEEDS[seed])
     for _ in range(data.draw(st.integers(1, 4))):
         position = data.draw(st.integers(0, len(mutated) - 1))
@@ -529,10 +531,10 @@ def test_mutated_images_raise_nothing_but_image_errors(seed: str, data: st.DataO
     assert picture.shape == (224, 224, 3)
 
 
-# Promises to the gateway
+# Guarantees for the gateway
 
 
-def test_threads_share_nothing(cat: Image.Image) -> None:
+def test_load_image_is_thread_safe(cat: Image.Image) -> None:
     sources = [encode(cat, file_format) for file_format in MEDIA_TYPES.values()] * 8
     expected = [load_image(source, RGB) for source in sources]
     with ThreadPoolExecutor(8) as executor:

@@ -1,4 +1,4 @@
-"""Grouped convolution is the convolution of each group, in both directions, and stays readable when exported."""
+"""Grouped convolution equals one convolution per group, forward and backward, and exports as plain convolutions."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reas
 
 
 def per_group(images: tf.Tensor, kernel: tf.Tensor, groups: int, stride: int, padding: str) -> tf.Tensor:
-    """The definition: split, convolve, concatenate."""
+    """Compute a grouped convolution by its definition: split, convolve, concatenate."""
     parts = zip(tf.split(images, groups, -1), tf.split(kernel, groups, -1), strict=True)
     return tf.concat([tf.nn.conv2d(x, w, stride, padding.upper()) for x, w in parts], -1)
 
@@ -48,7 +48,7 @@ def test_values_and_gradients_are_those_of_each_group(
         np.testing.assert_allclose(our, their, rtol=1e-4, atol=1e-5)
 
 
-def test_other_settings_are_those_of_conv2d() -> None:
+def test_other_arguments_work_as_in_conv2d() -> None:
     images = np.random.default_rng(0).normal(size=(2, 9, 9, 8)).astype(np.float32)
     for arguments in ({"dilation_rate": 2}, {"activation": "relu"}, {"padding": "same", "use_bias": False}):
         ours, theirs = (kind(16, 3, groups=4, **arguments) for kind in (GroupedConv2D, layers.Conv2D))
@@ -76,8 +76,8 @@ def compiled(function: Any) -> bool:
 
 
 @on_tensorflow
-def test_the_graph_asks_for_no_compiler() -> None:
-    assert compiled(concrete_function(layers.Conv2D(16, 3, groups=4)))  # else the layer has lost its reason
+def test_the_graph_needs_no_compiler() -> None:
+    assert compiled(concrete_function(layers.Conv2D(16, 3, groups=4)))  # why GroupedConv2D exists
     assert not compiled(concrete_function(GroupedConv2D(16, 3, groups=4)))
 
 
@@ -100,7 +100,7 @@ def test_it_trains_and_reloads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.predict(images, verbose=0), model.predict(images, verbose=0))
 
 
-def test_its_cost_is_that_of_conv2d() -> None:
+def test_it_costs_as_much_as_conv2d() -> None:
     costs = [
         profile(keras.Sequential([keras.Input((8, 8, 8)), kind(16, 3, groups=4)])).macs
         for kind in (GroupedConv2D, layers.Conv2D)

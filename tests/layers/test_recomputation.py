@@ -1,4 +1,4 @@
-"""A memory-efficient DenseNet keeps less for the backward pass and is the same network in everything else."""
+"""A memory-efficient DenseNet keeps fewer activations for the backward pass; all its numbers are the same."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reas
 
 
 def dense(recompute: bool, depth: int = 4) -> keras.Model:
-    """A small dense block: each layer concatenates, normalises and convolves all that is there."""
+    """A small dense block: each layer concatenates, normalises and convolves all maps before it."""
     maps = [keras.Input((None, None, 3))]
     for number in range(depth):
 
@@ -55,10 +55,10 @@ def step(model: keras.Model) -> list[tf.Tensor]:
 @on_tensorflow
 @pytest.mark.parametrize("compile_with", [lambda f: f, tf.function], ids=["eager", "graph"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 3e-2)])
-def test_a_step_has_the_same_gradients_and_moves_the_statistics_once(
+def test_a_step_has_the_same_gradients_and_updates_the_moving_statistics_once(
     dtype: str, tolerance: float, compile_with: Callable[[Any], Any]
 ) -> None:
-    """Batch normalisation's statistics would move twice if the second computation were an ordinary one."""
+    """An ordinary second computation would update the moving statistics twice."""
     keras.config.set_dtype_policy(dtype)
     plain, efficient = dense(recompute=False), dense(recompute=True)
     efficient.set_weights(plain.get_weights())
@@ -90,7 +90,7 @@ def densenets() -> Twins:
     return plain, efficient
 
 
-def test_variables_answers_and_costs_are_those_of_the_plain_densenet(densenets: Twins) -> None:
+def test_variables_outputs_and_costs_equal_the_plain_densenets(densenets: Twins) -> None:
     plain, efficient = densenets
     assert [variable.path for variable in efficient.weights] == [variable.path for variable in plain.weights]
     np.testing.assert_array_equal(efficient(photographs(32, 32)), plain(photographs(32, 32)))
@@ -101,7 +101,7 @@ def test_variables_answers_and_costs_are_those_of_the_plain_densenet(densenets: 
 
 
 @pytest.mark.parametrize("saved", [False, True], ids=["plain", "efficient"])
-def test_a_saved_densenet_reloads_and_fits_the_other_form(saved: bool, densenets: Twins, tmp_path: Path) -> None:
+def test_a_saved_densenet_reloads_and_loads_into_the_other_form(saved: bool, densenets: Twins, tmp_path: Path) -> None:
     densenets[saved].save(tmp_path / "model.keras")
     answer = np.asarray(densenets[saved](photographs(32, 32)))
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
@@ -113,7 +113,7 @@ def test_a_saved_densenet_reloads_and_fits_the_other_form(saved: bool, densenets
 
 
 def test_every_layer_and_transition_of_a_densenet_is_recomputed() -> None:
-    with weightless():  # looking needs no values
+    with weightless():  # names need no values
         model = keras_archs.DenseNet121(memory_efficient=True)
     names = {layer.name for layer in model.layers if layer.name.endswith("_recomputed")}
     assert len(names) == 6 + 12 + 24 + 16 + 3
@@ -136,7 +136,7 @@ print(int(peak) * 1024 - before)
 
 
 @on_tensorflow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak like this")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc, which only Linux has")
 def test_a_step_takes_less_than_half_the_memory() -> None:
     def peak(recompute: bool) -> int:
         program = [sys.executable, "-c", MEMORY, str(recompute)]

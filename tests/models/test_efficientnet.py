@@ -1,4 +1,4 @@
-"""EfficientNet computes what the reference implementations compute, at any size."""
+"""EfficientNet gives the logits of the reference implementations, at any size."""
 
 import inspect
 import json
@@ -15,18 +15,19 @@ import keras_archs
 from keras_archs.cards.origin import origin_of
 from keras_archs.cards.scaling import EFFICIENTNET, round_filters, round_repeats
 from keras_archs.models import efficientnet
-from tests.support.networks import assert_same, macs, photographs
+from tests.support.networks import assert_same, macs, photographs, relative_distance
+from tests.support.slow import slow_except
 
 Calibrate = Callable[[keras.Model], keras.Model]
 
 
-@pytest.mark.parametrize("variant", EFFICIENTNET)
+@pytest.mark.parametrize("variant", slow_except(["b0", "b1"], EFFICIENTNET))
 def test_parity_with_keras_applications(variant: str, calibrate: Calibrate) -> None:
-    """Same weights, same logits, though ours is built for any size and theirs for this one."""
+    """With equal weights the logits agree, although ours is built for any size and theirs for a fixed size."""
     build = getattr(keras_archs, f"EfficientNet{variant.upper()}")
     ours = calibrate(build(input_shape=(None, None, 3), classifier_activation=None))
     size = EFFICIENTNET[variant].resolution
-    # B5 and larger, which take gigabytes at their own size, only on a small image
+    # B5 and larger take gigabytes at their own size and are compared on a small image only.
     own = [(size, size)] if macs(f"efficientnet-{variant}") < 5e9 else []
     for height, width in [*own, (161, 113)]:
         theirs = getattr(keras.applications, f"EfficientNet{variant.upper()}")(
@@ -42,13 +43,12 @@ def test_parity_with_keras_applications(variant: str, calibrate: Calibrate) -> N
         assert_same(np.asarray(ours(images)), np.asarray(theirs(images * 255)), tolerance=1e-4)
 
 
-def test_wrong_padding_would_be_noticed(calibrate: Calibrate) -> None:
-    """A pixel of padding on the wrong side, as networks of Torch lineage have it, is far outside the tolerance."""
+def test_the_tolerance_detects_padding_on_the_wrong_side(calibrate: Calibrate) -> None:
+    """A shift by one pixel, as symmetric Torch padding would cause, is far outside the tolerance."""
     ours = calibrate(keras_archs.EfficientNetB0(classifier_activation=None, input_shape=(None, None, 3)))
     images = photographs(224, 224)
     moved = np.roll(images, 1, axis=(1, 2))
-    with pytest.raises(AssertionError):
-        assert_same(np.asarray(ours(moved)), np.asarray(ours(images)), tolerance=1e-3)
+    assert relative_distance(np.asarray(ours(moved)), np.asarray(ours(images))) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_drop_rates_rise_with_the_block_and_only_where_a_skip_exists() -> None:
     model = keras_archs.EfficientNetB0(drop_connect_rate=0.32)
     drops = [layer for layer in model.layers if layer.name.endswith("_drop")]
     rates = {layer.name: layer.rate for layer in drops}
-    # 16 blocks, of which 9 have a skip: the second one of stage 2 is block 2 of the network.
+    # 9 of the 16 blocks have a skip. The second block of stage 2 is the third block of the network: number 2 from 0.
     assert len(drops) == 9
     assert rates["stage2_block2_drop"] == pytest.approx(0.32 * 2 / 16)
     assert rates["stage6_block4_drop"] == pytest.approx(0.32 * 14 / 16)
@@ -85,29 +85,29 @@ def test_drop_rates_rise_with_the_block_and_only_where_a_skip_exists() -> None:
     assert all(layer.noise_shape == (None, 1, 1, 1) for layer in drops)
 
 
-def test_rates_of_zero_leave_no_dropout() -> None:
+def test_rates_of_zero_add_no_dropout_layers() -> None:
     model = keras_archs.EfficientNetB0(drop_connect_rate=0.0, dropout_rate=0.0)
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
 
 
 @pytest.mark.parametrize("ratio", [None, 0])
-def test_no_squeeze_and_excitation(ratio: float | None) -> None:
+def test_a_ratio_of_none_or_zero_adds_no_squeeze_and_excitation(ratio: float | None) -> None:
     model = keras_archs.EfficientNetB0(se_ratio=ratio)
     assert not any("_se_" in layer.name for layer in model.layers)
 
 
-def test_initialisation_is_the_published_one() -> None:
+def test_initialisation_is_as_published() -> None:
     model = keras_archs.EfficientNetB0()
     top = np.asarray(model.get_layer("top_conv").kernel)
     assert top.std() == pytest.approx(np.sqrt(2 / 1280), rel=0.02)
-    assert np.abs(top).max() > 3 * top.std()  # a truncated normal ends at 2
+    assert np.abs(top).max() > 3 * top.std()  # a truncated normal distribution ends at 2 standard deviations
     dense = np.asarray(model.get_layer("predictions").kernel)
     assert np.abs(dense).max() == pytest.approx(1 / np.sqrt(1000), rel=0.01)
     reduce, other = (model.get_layer(f"stage4_block{n}_se_reduce").kernel for n in (2, 3))
     assert not np.allclose(reduce, other)
 
 
-def test_without_classifier() -> None:
+def test_include_top_false_returns_features() -> None:
     features = keras_archs.EfficientNetB0(include_top=False)
     assert features.output_shape == (None, None, None, 1280)
     assert keras_archs.EfficientNetB0(include_top=False, pooling="avg").output_shape == (None, 1280)
@@ -120,10 +120,10 @@ def test_a_saved_model_reloads_without_this_package(calibrate: Calibrate, tmp_pa
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_array_equal(loaded(photographs(65, 64)), model(photographs(65, 64)))
     assert origin_of(model) is not None
-    assert origin_of(loaded) is None  # another object: documented
+    assert origin_of(loaded) is None  # documented: a loaded model is another object
 
 
-def test_origin_is_json_and_holds_what_was_asked_for() -> None:
+def test_origin_holds_the_arguments_that_differ_from_the_defaults_as_json() -> None:
     images = keras.Input((64, 48, 3))
     origin = origin_of(keras_archs.EfficientNetB0(classes=3, name="mine", input_tensor=images, pooling=None))
     assert origin is not None
@@ -156,7 +156,7 @@ def test_signature_and_help() -> None:
     assert inspect.signature(keras_archs.EfficientNetLite0).parameters["se_ratio"].default is None
 
 
-def test_documentation_says_what_the_scaling_is() -> None:
+def test_documentation_states_the_scaling() -> None:
     for variant, scaling in EFFICIENTNET.items():
         documentation = getattr(efficientnet, f"EfficientNet{variant.upper()}").__doc__
         assert f"for images of {scaling.resolution} pixels" in documentation

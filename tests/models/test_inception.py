@@ -1,4 +1,4 @@
-"""BN-Inception computes what the Caffe models compute, at the sizes that these can take, and works at any other."""
+"""BN-Inception equals the Caffe models at the sizes that those accept, and works at any other size."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.networks import Floats, assert_same, photographs
 Calibrate = Callable[[keras.Model], keras.Model]
 Array = NDArray[np.float64]
 
-# Of the authors' SE-BN-Inception.prototxt: what each module returns, and the bottleneck of its squeeze-and-excitation.
+# By the authors' SE-BN-Inception.prototxt: channels of each module, and of its squeeze-and-excitation bottleneck.
 RETURNED = {
     "3a": (256, 16),
     "3b": (320, 20),
@@ -78,7 +78,7 @@ class CaffeInception:
 
 
 def windows(x: Array, size: int, stride: int) -> Iterator[tuple[tuple[int, int], Array]]:
-    """For every place in a window, what all whole windows see there."""
+    """Yield each position in a window with the pixels at that position in all complete windows."""
     height, width = ((n - size) // stride + 1 for n in x.shape[1:3])
     for i in range(size):
         for j in range(size):
@@ -102,7 +102,7 @@ def test_parity_with_the_caffe_model(name: str, calibrate: Calibrate) -> None:
 
 
 def test_a_network_for_any_size_equals_one_for_this_size(calibrate: Calibrate) -> None:
-    """Also of sizes where Caffe's own modules would not fit together, such as 113."""
+    """Also for sizes such as 113, at which Caffe's branches have different sizes."""
     options: dict[str, Any] = {"classes": 100, "classifier_activation": None}
     anything = calibrate(keras_archs.BNInception(input_shape=(None, None, 3), **options))
     for shape in ((224, 224), (113, 161), (33, 224)):
@@ -112,14 +112,14 @@ def test_a_network_for_any_size_equals_one_for_this_size(calibrate: Calibrate) -
         assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
 
 
-def test_modules_return_what_the_caffe_model_says() -> None:
+def test_modules_have_the_channels_of_the_caffe_model() -> None:
     model = keras_archs.SEBNInception(input_shape=(None, None, 3))
     for row, (channels, hidden) in RETURNED.items():
         assert model.get_layer(f"inception{row}_concat").output.shape[-1] == channels
         assert model.get_layer(f"inception{row}_se_reduce").filters == hidden
 
 
-def test_squeeze_and_excitation_and_biases_are_all_that_the_two_differ_in() -> None:
+def test_the_two_networks_differ_in_biases_and_squeeze_and_excitation_only() -> None:
     counts = {name: keras_archs.model_card(name).cost.trainable for name in ("bn-inception", "se-bn-inception")}
     excitation = sum(2 * channels * hidden + channels + hidden for channels, hidden in RETURNED.values())
     with weightless():  # counting needs no values
@@ -127,7 +127,7 @@ def test_squeeze_and_excitation_and_biases_are_all_that_the_two_differ_in() -> N
         names = {layer.name for layer in keras_archs.SEBNInception(se_ratio=None).layers}
         assert names == {layer.name for layer in keras_archs.BNInception().layers}
     assert counts["se-bn-inception"] == counts["bn-inception"] - biases + excitation
-    # One for each channel that is normalised, which has two moving statistics.
+    # A bias for each normalised channel, which has two moving statistics.
     assert biases == keras_archs.model_card("bn-inception").cost.non_trainable // 2
 
 

@@ -1,4 +1,4 @@
-"""MobileNet computes what the reference implementation computes, thinned and shrunk as its authors do."""
+"""MobileNet gives the logits of the reference implementation, at every alpha and rho of its authors."""
 
 import inspect
 from collections.abc import Callable
@@ -12,8 +12,7 @@ import keras_archs
 from keras_archs.analysis.cost import profile
 from keras_archs.cards.origin import origin_of
 from keras_archs.models.mobilenet import scaled_filters
-from keras_archs.registry import card_for
-from tests.support.networks import assert_same, photographs, share_weights
+from tests.support.networks import assert_same, photographs, relative_distance, share_weights
 
 Calibrate = Callable[[keras.Model], keras.Model]
 
@@ -28,7 +27,7 @@ SLIM_100_224 = [
 
 
 def with_same_padding(model: keras.Model) -> keras.Model:
-    """keras.applications pads one pixel at the bottom and the right, which is SAME for even sizes only."""
+    """Replace the padding of keras.applications: a pixel at bottom and right, which is SAME for even sizes only."""
 
     def clone(layer: keras.Layer) -> keras.Layer:
         if isinstance(layer, keras.layers.ZeroPadding2D):
@@ -41,7 +40,7 @@ def with_same_padding(model: keras.Model) -> keras.Model:
 
 @pytest.mark.parametrize("alpha", [1.0, 0.75, 0.25])
 def test_parity_with_keras_applications(alpha: float, calibrate: Calibrate) -> None:
-    """Same weights, same logits, though ours is built for any size and theirs for this one."""
+    """With equal weights the logits agree, although ours is built for any size and theirs for a fixed size."""
     ours = calibrate(keras_archs.MobileNet(alpha=alpha, input_shape=(None, None, 3), classifier_activation=None))
     for height, width in [(224, 224), (160, 96), (161, 113)]:
         theirs = keras.applications.MobileNet(
@@ -53,25 +52,24 @@ def test_parity_with_keras_applications(alpha: float, calibrate: Calibrate) -> N
         assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-4)
 
 
-def test_padding_that_is_not_same_at_odd_sizes_would_be_noticed(calibrate: Calibrate) -> None:
+def test_the_tolerance_detects_padding_that_is_not_same_at_odd_sizes(calibrate: Calibrate) -> None:
     ours = calibrate(keras_archs.MobileNet(alpha=0.5, input_shape=(161, 113, 3), classifier_activation=None))
     theirs = keras.applications.MobileNet(
         alpha=0.5, weights=None, input_shape=(161, 113, 3), classifier_activation=None
     )
     share_weights(ours, theirs)
     images = photographs(161, 113)
-    with pytest.raises(AssertionError):
-        assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-2)
+    assert relative_distance(np.asarray(ours(images)), np.asarray(theirs(images))) > 0.1
 
 
 def test_full_convolutions_for_any_size_equal_those_for_this_size(calibrate: Calibrate) -> None:
     arguments: dict[str, Any] = {"alpha": 0.25, "separable": False, "classifier_activation": None}
-    anything = calibrate(keras_archs.MobileNet(input_shape=(None, None, 3), **arguments))
+    flexible = calibrate(keras_archs.MobileNet(input_shape=(None, None, 3), **arguments))
     for shape in ((224, 224), (113, 161)):
         fixed = keras_archs.MobileNet(input_shape=(*shape, 3), **arguments)
-        fixed.set_weights(anything.get_weights())
+        fixed.set_weights(flexible.get_weights())
         images = photographs(*shape)
-        assert_same(np.asarray(anything(images)), np.asarray(fixed(images)), tolerance=1e-5)
+        assert_same(np.asarray(flexible(images)), np.asarray(fixed(images)), tolerance=1e-5)
 
 
 def test_each_convolution_costs_what_the_authors_list() -> None:
@@ -79,8 +77,8 @@ def test_each_convolution_costs_what_the_authors_list() -> None:
         (layer.parameters, layer.macs) for layer in profile(keras_archs.MobileNet()).layers if "Conv" in layer.kind
     ]
     assert convolutions == SLIM_100_224
-    thin = profile(keras_archs.MobileNet(alpha=0.75, rho=128 / 224, include_top=False), (128, 128, 3))
-    assert (sum(layer.parameters for layer in thin.layers if "Conv" in layer.kind), thin.macs) == (
+    narrow = profile(keras_archs.MobileNet(alpha=0.75, rho=128 / 224, include_top=False), (128, 128, 3))
+    assert (sum(layer.parameters for layer in narrow.layers if "Conv" in layer.kind), narrow.macs) == (
         1_800_144,
         106_002_432,
     )
@@ -129,7 +127,7 @@ def test_squeeze_and_excitation_follows_the_output_of_each_block() -> None:
     ("alpha", "expected"),
     [(1.0, [32, 64, 1024]), (0.25, [8, 16, 256]), (0.35, [11, 22, 358]), (0.1, [8, 8, 102]), (1.25, [40, 80, 1280])],
 )
-def test_alpha_thins_every_layer(alpha: float, expected: list[int]) -> None:
+def test_alpha_scales_the_channels_of_every_layer(alpha: float, expected: list[int]) -> None:
     assert [scaled_filters(filters, alpha) for filters in (32, 64, 1024)] == expected
     features = keras_archs.MobileNet(alpha=alpha, include_top=False, pooling="avg")
     assert features.get_layer("stem_conv").filters == expected[0]
@@ -137,7 +135,7 @@ def test_alpha_thins_every_layer(alpha: float, expected: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("rho", "size"), [(1, 224), (6 / 7, 192), (0.714, 160), (128 / 224, 128), (8 / 7, 256)])
-def test_rho_is_the_size_of_the_default_input_and_nothing_else(rho: float, size: int) -> None:
+def test_rho_sets_the_size_of_the_default_input_only(rho: float, size: int) -> None:
     assert keras_archs.MobileNet(alpha=0.25, rho=rho).input_shape == (None, size, size, 3)
     assert keras_archs.MobileNet(alpha=0.25, rho=rho, input_shape=(65, 64, 3)).input_shape == (None, 65, 64, 3)
     assert keras_archs.MobileNet(alpha=0.25, rho=rho, include_top=False).input_shape == (None, None, None, 3)
@@ -146,18 +144,18 @@ def test_rho_is_the_size_of_the_default_input_and_nothing_else(rho: float, size:
 def test_an_unpublished_width_is_preprocessed_like_the_published_ones() -> None:
     origin = origin_of(keras_archs.MobileNet(alpha=0.3, rho=4 / 7, classes=3))
     assert origin is not None
-    card = card_for(origin)
+    card = origin.card
     assert card is not None
     assert card.preprocessing.mean == card.preprocessing.std == (127.5,) * 3
 
 
-def test_constants_are_the_published_ones() -> None:
+def test_constants_are_as_published() -> None:
     model = keras_archs.MobileNet()
     norm = model.get_layer("stage5_block2_pointwise_bn")
     assert (norm.momentum, norm.epsilon) == (0.9997, 1e-3)
     assert model.get_layer("top_dropout").rate == 0.001
     kernel = np.asarray(model.get_layer("stage5_block2_pointwise_conv").kernel)
-    assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # a normal of 0.09, truncated at twice that
+    assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # standard deviation 0.09, truncated at twice that
     assert kernel.std() == pytest.approx(0.09 * 0.88, rel=0.01)
     first, second = (model.get_layer(f"stage4_block{n}_depthwise_conv").kernel for n in (2, 3))
     assert not np.allclose(first, second)

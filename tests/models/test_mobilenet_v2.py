@@ -1,4 +1,4 @@
-"""MobileNetV2 computes what the reference implementation computes, at any size."""
+"""MobileNetV2 gives the logits of the reference implementation, at any size."""
 
 import inspect
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Calibrate = Callable[[keras.Model], keras.Model]
 
 @pytest.mark.parametrize("alpha", [0.35, 1.0, 1.4])
 def test_parity_with_keras_applications(alpha: float, calibrate: Calibrate) -> None:
-    """Same weights, same logits, though ours is built for any size and theirs for this one."""
+    """With equal weights the logits agree, although ours is built for any size and theirs for a fixed size."""
     ours = calibrate(keras_archs.MobileNetV2(alpha=alpha, input_shape=(None, None, 3), classifier_activation=None))
     for height, width in [(224, 224), (161, 113)]:
         theirs = keras.applications.MobileNetV2(
@@ -37,7 +37,7 @@ def test_parity_with_keras_applications(alpha: float, calibrate: Calibrate) -> N
         (1.4, 48, [24, 32, 48, 88, 136, 224, 448], 1792),
     ],
 )
-def test_alpha_scales_every_layer_but_the_last_does_not_shrink(
+def test_alpha_scales_every_layer_but_never_shrinks_the_last(
     alpha: float, stem: int, stages: list[int], top: int
 ) -> None:
     model = keras_archs.MobileNetV2(alpha=alpha, include_top=False, pooling="avg")
@@ -51,23 +51,23 @@ def test_bottlenecks_are_linear_and_skip_where_shapes_allow() -> None:
     assert not any("project_activation" in name for name in names)
     assert "stage1_block1_expand_conv" not in names
     skips = {name for name in names if name.endswith("_add")}
-    # Every repetition within a row of Table 2, and no first block.
+    # In each row of Table 2 every block but the first.
     rows = {2: 2, 3: 3, 4: 4, 5: 3, 6: 3}
     assert skips == {f"stage{row}_block{n}_add" for row, count in rows.items() for n in range(2, count + 1)}
 
 
-def test_constants_are_the_published_ones() -> None:
+def test_constants_are_as_published() -> None:
     model = keras_archs.MobileNetV2()
     norm = model.get_layer("top_bn")
     assert (norm.momentum, norm.epsilon) == (0.997, 1e-3)
     assert model.get_layer("top_dropout").rate == 0.2
     kernel = np.asarray(model.get_layer("top_conv").kernel)
-    assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # a normal of 0.09, truncated at twice that
+    assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # standard deviation 0.09, truncated at twice that
     assert not any(isinstance(layer, keras.layers.Dropout) for layer in keras_archs.MobileNetV2(dropout_rate=0).layers)
 
 
-def test_blocks_with_a_skip_are_dropped_the_more_the_deeper_they_are() -> None:
-    """The rate counts every block, also those that cannot be dropped."""
+def test_drop_rates_rise_with_depth_in_blocks_with_a_skip() -> None:
+    """The rate of a block depends on its number among all blocks, with and without a skip."""
     model = keras_archs.MobileNetV2(drop_path_rate=0.34)
     rates = {layer.name: layer.rate for layer in model.layers if layer.name.endswith("_drop")}
     assert set(rates) == {layer.name.replace("_add", "_drop") for layer in model.layers if layer.name.endswith("_add")}
@@ -75,7 +75,7 @@ def test_blocks_with_a_skip_are_dropped_the_more_the_deeper_they_are() -> None:
     assert rates["stage6_block3_drop"] == pytest.approx(0.34 * 16 / 17)
 
 
-def test_squeeze_and_excitation_weighs_the_expanded_channels() -> None:
+def test_squeeze_and_excitation_scales_the_expanded_channels() -> None:
     model = keras_archs.MobileNetV2(se_ratio=0.25)
     assert model.get_layer("stage3_block2_se_reduce").filters == 32 * 6 // 4
     assert model.get_layer("stage3_block2_project_conv").input is model.get_layer("stage3_block2_se_excite").output

@@ -1,4 +1,4 @@
-"""MobileNetV3 computes what the reference implementation computes, at any size."""
+"""MobileNetV3 gives the logits of the reference implementation, at any size."""
 
 import inspect
 from collections.abc import Callable
@@ -27,7 +27,7 @@ Calibrate = Callable[[keras.Model], keras.Model]
     ids=lambda value: value if isinstance(value, str) else "-".join(value) or "1.0",
 )
 def test_parity_with_keras_applications(builder: str, arguments: dict[str, Any], calibrate: Calibrate) -> None:
-    """Same weights, same logits, though ours is built for any size and theirs for this one."""
+    """With equal weights the logits agree, although ours is built for any size and theirs for a fixed size."""
     build = getattr(keras_archs, builder)
     ours = calibrate(build(input_shape=(None, None, 3), classifier_activation=None, **arguments))
     for height, width in [(224, 224), (161, 113)]:
@@ -46,7 +46,7 @@ def test_parity_with_keras_applications(builder: str, arguments: dict[str, Any],
 @pytest.mark.parametrize(
     ("builder", "expanded", "squeezed"),
     [
-        # The columns "exp size" and "SE" of Tables 1 and 2.
+        # Columns "exp size" and "SE" of Tables 1 and 2.
         (
             "MobileNetV3Large",
             [16, 64, 72, 72, 120, 120, 240, 200, 184, 184, 480, 672, 672, 960, 960],
@@ -63,14 +63,14 @@ def test_blocks_are_those_of_the_tables(builder: str, expanded: list[int], squee
     assert [index for index, name in enumerate(names) if f"{name}_se_excite" in layers] == squeezed
 
 
-def test_the_gate_is_piecewise_linear_and_sees_a_quarter_of_the_expanded_channels() -> None:
+def test_the_gate_is_piecewise_linear_with_a_quarter_of_the_expanded_channels_in_its_bottleneck() -> None:
     model = keras_archs.MobileNetV3Large()
     reduce, expand = (model.get_layer(f"stage3_block1_se_{step}") for step in ("reduce", "expand"))
     assert (reduce.filters, expand.filters) == (24, 72)  # 72 / 4, rounded to a multiple of 8 without losing 10 %
     assert (reduce.activation, expand.activation) == (keras.activations.relu, keras.activations.hard_sigmoid)
 
 
-def test_minimalistic_networks_keep_the_widths_and_nothing_that_is_dear() -> None:
+def test_minimalistic_networks_have_no_squeeze_and_excitation_no_h_swish_and_no_5x5_filters() -> None:
     model = keras_archs.MobileNetV3Large(minimalistic=True)
     assert not any("_se_" in layer.name for layer in model.layers)
     windows = {layer.kernel_size for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
@@ -84,7 +84,7 @@ def test_minimalistic_networks_keep_the_widths_and_nothing_that_is_dear() -> Non
     ("alpha", "stem", "last", "top", "neck"),
     [(0.5, 8, 80, 480, 1280), (0.75, 16, 120, 720, 1280), (1.0, 16, 160, 960, 1280), (1.25, 24, 200, 1200, 1600)],
 )
-def test_alpha_scales_every_layer_but_the_neck_does_not_shrink(
+def test_alpha_scales_every_layer_but_never_shrinks_the_neck(
     alpha: float, stem: int, last: int, top: int, neck: int
 ) -> None:
     model = keras_archs.MobileNetV3Large(alpha=alpha)
@@ -100,14 +100,14 @@ def test_without_classifier_there_is_no_neck() -> None:
     assert "neck" not in {layer.name for layer in features.layers}
 
 
-def test_constants_are_the_published_ones() -> None:
+def test_constants_are_as_published() -> None:
     model = keras_archs.MobileNetV3Small()
     norm = model.get_layer("top_bn")
     assert (norm.momentum, norm.epsilon) == (0.99, 1e-3)
     assert model.get_layer("top_dropout").rate == 0.2
     assert model.get_layer("top_dropout").input is model.get_layer("neck").output
     kernel = np.asarray(model.get_layer("neck").kernel)
-    assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # a normal of 0.09, truncated at twice that
+    assert np.abs(kernel).max() == pytest.approx(0.18, rel=0.01)  # standard deviation 0.09, truncated at twice that
 
 
 def test_signature_and_help() -> None:

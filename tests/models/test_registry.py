@@ -1,11 +1,15 @@
-"""The registry tells what a network is without building it, and what it tells is true of the network."""
+"""The registry describes networks without building them, and the descriptions are true of the networks."""
 
+import ast
 import csv
+import importlib
 import inspect
 import math
+import pkgutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +18,21 @@ import numpy as np
 import pytest
 
 import keras_archs
+from keras_archs import models
 from keras_archs.analysis.features import feature_extractor, feature_strides
 from keras_archs.analysis.weightless import weightless
 from keras_archs.cards.model_card import PublishedCost
-from keras_archs.cards.origin import Origin, origin_of
+from keras_archs.cards.origin import origin_of
 from keras_archs.layers.options import ClassifierOptions
 from keras_archs.registry import UnknownModelError, card_for, create_model, list_models, model_card
 from keras_archs.weights import IMAGENET
 from tests.support.networks import FAMILIES, FIXTURES, assert_same, macs, photographs
+from tests.support.slow import slow_except
 
 with (FIXTURES / "reference_counts.csv").open(encoding="utf-8") as table:
     REFERENCE = {row["name"]: row for row in csv.DictReader(table)}
 
-# What is cheap to run is run as it was published; what is not, on a small image; the largest are only built, and so
-# are the deepest.
+# Cheap networks run at their published size, others on a small image; the largest and the deepest are only built.
 SMALL = [name for name in list_models() if macs(name) < 1e9]
 MEDIUM = [
     name
@@ -36,6 +41,10 @@ MEDIUM = [
 ]
 
 BUILDERS = {model_card(name).builder: name for name in list_models()}
+
+# What `make test` builds and counts; `make test-all` builds and counts every network.
+QUICK = {name for name in list_models() if macs(name) < 2e9 and not name.endswith("-1202")} | {*FAMILIES.values()}
+QUICK_BUILDERS = {model_card(name).builder for name in FAMILIES.values()}
 
 
 def test_neither_keras_nor_tensorflow_is_loaded() -> None:
@@ -60,9 +69,9 @@ def test_the_reference_covers_the_registry() -> None:
     assert set(REFERENCE) == set(list_models())
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", slow_except(QUICK, list_models()))
 def test_the_network_is_what_the_card_says(name: str) -> None:
-    """Counts equal those of other people's implementations; the card finds back to itself."""
+    """Counts equal those of reference implementations, and the built model knows its card."""
     card = model_card(name)
     with weightless():  # counting needs no values, and there are a billion
         model = create_model(name)
@@ -78,7 +87,7 @@ def test_the_network_is_what_the_card_says(name: str) -> None:
     assert card.cost == PublishedCost(card.preprocessing.size, cost.trainable, cost.non_trainable, cost.macs)
     origin = origin_of(model)
     assert origin is not None
-    assert card_for(origin) is card
+    assert origin.card is card
     assert_stages_halve_the_image(model)
 
 
@@ -97,7 +106,7 @@ def assert_stages_halve_the_image(model: keras.Model) -> None:
     assert max(strides.values()) == max(expected)
 
 
-@pytest.mark.parametrize("builder", BUILDERS)
+@pytest.mark.parametrize("builder", slow_except(QUICK_BUILDERS, BUILDERS))
 def test_networks_are_built_for_other_images_without_classifier_and_under_other_names(builder: str) -> None:
     images = keras.Input((None, 64, 1), name="greyscale")
     with weightless():
@@ -112,14 +121,14 @@ def test_networks_are_built_for_other_images_without_classifier_and_under_other_
 
 @pytest.fixture(scope="module")
 def network(request: pytest.FixtureRequest, calibrate: Callable[..., keras.Model]) -> keras.Model:
-    """A network for images of any size, with random weights that let it tell photographs apart."""
+    """A network for images of any size, with random weights under which photographs differ in their logits."""
     name = request.param
     model = create_model(name, input_shape=(None, None, 3), classes=100, classifier_activation=None, name=name)
     return calibrate(model, 32 if is_for_cifar(name) else 192)
 
 
 def static_twin(network: keras.Model, height: int, width: int, **arguments: Any) -> keras.Model:
-    """The same for images of this size."""
+    """The same network for images of one size."""
     twin = create_model(
         network.name, input_shape=(height, width, 3), classes=100, classifier_activation=None, **arguments
     )
@@ -127,7 +136,7 @@ def static_twin(network: keras.Model, height: int, width: int, **arguments: Any)
     return twin
 
 
-@pytest.mark.parametrize("network", [*SMALL, *MEDIUM], indirect=True, scope="module")
+@pytest.mark.parametrize("network", slow_except(FAMILIES.values(), [*SMALL, *MEDIUM]), indirect=True, scope="module")
 def test_a_network_for_any_size_equals_one_for_this_size(network: keras.Model) -> None:
     published = model_card(network.name).preprocessing.size
     odd = (33, 47) if published == (32, 32) else (113, 161)
@@ -183,7 +192,7 @@ def test_bad_arguments_are_refused_with_what_is_allowed(builder: str) -> None:
             build(**{key: value})
         message = str(error.value)
         assert allowed in message
-        if key in own:  # nothing that a family takes may be -1
+        if key in own:  # no argument of a family allows -1
             received, _, described = message.partition(" is not allowed. ")
             assert received == f"{builder}({key}=-1)"
             assert described in documentation
@@ -203,7 +212,7 @@ def test_bad_arguments_are_refused_with_what_is_allowed(builder: str) -> None:
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
-def test_imagenet_weights_are_refused_where_they_are_not_or_do_not_fit(builder: str) -> None:
+def test_imagenet_weights_that_do_not_exist_or_fit_are_refused(builder: str) -> None:
     build = getattr(keras_archs, builder)
     if builder not in IMAGENET:
         with pytest.raises(ValueError, match=rf"{builder}.*EfficientNetLite0"):
@@ -215,7 +224,7 @@ def test_imagenet_weights_are_refused_where_they_are_not_or_do_not_fit(builder: 
         build(weights="imagenet", input_shape=(64, 64, 4))
 
 
-def test_weights_on_the_cards_are_the_ones_there_are() -> None:
+def test_cards_list_the_existing_weights() -> None:
     for name in list_models():
         card = model_card(name)
         assert card.weights == (("imagenet",) if card.builder in IMAGENET else ())
@@ -250,5 +259,91 @@ def test_arguments_reach_the_builder() -> None:
         create_model("efficientnet-lite0", clases=3)
 
 
-def test_no_card_for_an_unknown_builder() -> None:
-    assert card_for(Origin("SomeNet", {}, None)) is None
+def test_a_card_is_found_by_builder_and_arguments() -> None:
+    assert card_for("SomeNet", {}) is None
+    assert card_for("ResNet50", {"classes": 7}) is model_card("resnet-50")
+    assert card_for("MobileNet", {"alpha": 0.25, "rho": 128 / 224}) is model_card("mobilenet-0.25-128")
+
+
+PACKAGE = Path(keras_archs.__file__).parent
+STUB = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+IMPORTED = {node.module: {alias.name for alias in node.names} for node in STUB.body if isinstance(node, ast.ImportFrom)}
+CARDS_OF = {"resnet_cifar": "resnet"}
+"""Families whose cards are in another family's module: cards have a module per paper."""
+
+
+def builders_by_family() -> dict[str, list[str]]:
+    """Return the names of the public builders by the family's module in keras_archs/models/."""
+    modules = [
+        importlib.import_module(found.name) for found in pkgutil.iter_modules(models.__path__, "keras_archs.models.")
+    ]
+    return {
+        module.__name__.rpartition(".")[2]: [
+            name
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", "") == module.__name__ and "__signature__" in getattr(value, "__dict__", {})
+        ]
+        for module in modules
+        if module.__name__ != "keras_archs.models.architecture"
+    }
+
+
+def missing_places(family: str, builders: Iterable[str]) -> Iterator[str]:
+    """Say for each place that a family must be entered in, but is not: file, and what to add.
+
+    Args:
+        family: Module in keras_archs/models/.
+        builders: Names of its public functions.
+    """
+    cards = CARDS_OF.get(family, family)
+    if find_spec(f"keras_archs.cards.{cards}") is None:
+        yield f"keras_archs/cards/{cards}.py: add the module, with CARDS of {family}"
+    else:
+        names = [card.name for card in importlib.import_module(f"keras_archs.cards.{cards}").CARDS]
+        if not set(names) <= set(list_models()):
+            yield f"keras_archs/registry.py: add CARDS of keras_archs.cards.{cards} to _FAMILIES"
+        elif not {model_card(name).builder for name in names} & set(builders):
+            yield f"keras_archs/cards/{cards}.py: add a card with a builder of {family}"
+    for builder in sorted(set(builders) - IMPORTED.get(f"models.{family}", set())):
+        yield f"keras_archs/__init__.pyi: import {builder} from .models.{family}"
+    for builder in sorted(set(builders) - set(keras_archs.__all__)):
+        yield f"keras_archs/__init__.pyi: add {builder} to __all__"
+
+
+@pytest.mark.parametrize(("family", "builders"), builders_by_family().items())
+def test_a_family_is_complete(family: str, builders: list[str]) -> None:
+    assert builders, f"keras_archs/models/{family}.py has no public builder"
+    assert not list(missing_places(family, builders))
+
+
+def test_every_card_has_a_builder_and_a_cost() -> None:
+    modules = set(builders_by_family())
+    for module in pkgutil.iter_modules([str(PACKAGE / "cards")]):
+        if module.name not in {"model_card", "origin", "scaling"}:
+            assert module.name in modules, f"keras_archs/models/{module.name}.py is missing, but its cards exist"
+    with (PACKAGE / "cards" / "costs.csv").open(encoding="utf-8") as file:
+        rows = {row["name"] for row in csv.DictReader(file)}
+    for name in list_models():
+        assert hasattr(keras_archs, model_card(name).builder), f"{name}: keras_archs has no {model_card(name).builder}"
+        assert name in rows, f"costs.csv has no row for {name}: run python -m keras_archs.analysis.cost"
+
+
+def test_a_missing_place_is_named() -> None:
+    assert list(missing_places("some_net", ["SomeNet50"])) == [
+        "keras_archs/cards/some_net.py: add the module, with CARDS of some_net",
+        "keras_archs/__init__.pyi: import SomeNet50 from .models.some_net",
+        "keras_archs/__init__.pyi: add SomeNet50 to __all__",
+    ]
+
+
+def test_an_unregistered_family_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if its line in the registry had been forgotten, or its card had no builder of the family."""
+    others = [name for name in list_models() if model_card(name).family != "Wide ResNet"]
+    builders = builders_by_family()["wide_resnet"]
+    assert next(missing_places("wide_resnet", ["SomeNet50"])) == (
+        "keras_archs/cards/wide_resnet.py: add a card with a builder of wide_resnet"
+    )
+    monkeypatch.setattr(sys.modules[__name__], "list_models", lambda: others)
+    assert list(missing_places("wide_resnet", builders)) == [
+        "keras_archs/registry.py: add CARDS of keras_archs.cards.wide_resnet to _FAMILIES"
+    ]

@@ -19,12 +19,12 @@ from tests.support.numpy_layers import Array, classifier, convolution, normalisa
 
 Calibrate = Callable[[keras.Model], keras.Model]
 
-# One of each kind of block.
+# A network of each kind of block.
 KINDS = ["resnet-20", "wide-resnet-16-4", "resnext-29-8x64d"]
 
 
 class Paper(ABC):
-    """What the papers' networks have in common, in NumPy; it takes each of a model's weights once."""
+    """Common part of the papers' networks in NumPy; uses each of a model's weights once."""
 
     def __init__(self, model: keras.Model) -> None:
         self.weights = {layer.name: layer.get_weights() for layer in model.layers if layer.weights}
@@ -145,7 +145,7 @@ def test_depth_counts_the_layers_with_weights(depth: str, blocks: int) -> None:
 
 
 def shortcut(model: keras.Model, x: Floats) -> Floats:
-    """What the shortcut makes of the first stage's last feature map ``x``."""
+    """Apply the first shortcut that halves the image to ``x``, the last feature map of the first stage."""
     start = model.get_layer("stage1_block3_relu").output
     stop = model.get_layer("stage2_block1_shortcut_pad").output
     return np.asarray(keras.Model(start, stop)(x))
@@ -162,8 +162,8 @@ def test_option_a_takes_every_second_pixel_and_has_no_parameters() -> None:
         assert not result[..., 16:].any()
 
 
-def test_a_plan_may_take_the_mean_of_windows_instead() -> None:
-    """As the authors of stochastic depth do."""
+def test_the_shortcut_of_a_plan_may_average_windows() -> None:
+    """As in the authors' code of stochastic depth."""
     plan = replace(RESNET_CIFAR["20"], shortcut_window=2)
     options = {key: parameter.default for key, parameter in signature(keras_archs.ResNet20).parameters.items()}
     model = residual_network(plan, **options)
@@ -174,15 +174,15 @@ def test_a_plan_may_take_the_mean_of_windows_instead() -> None:
     assert model.count_params() == keras_archs.ResNet20().count_params()
 
 
-def test_six_hundred_blocks_leave_room_for_another_model_of_their_graph() -> None:
-    """Keras recurses through a graph, twice as deep as there are blocks."""
+def test_another_model_can_be_made_of_a_graph_of_six_hundred_blocks() -> None:
+    """Keras recurses through a graph, two calls to a block."""
     with weightless():
         model = keras_archs.ResNet1202()
         features = keras.Model(model.input, model.get_layer("stage3_block200_relu").output)
     assert features.output_shape == (None, 8, 8, 64)
 
 
-def test_a_wide_network_drops_out_between_the_convolutions_of_a_block() -> None:
+def test_a_wide_network_has_dropout_between_the_convolutions_of_a_block() -> None:
     model = keras_archs.WideResNet16_4(dropout_rate=0.3)
     dropouts = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
     assert [layer.name for layer in dropouts] == [f"stage{s}_block{b}_dropout" for s in (1, 2, 3) for b in (1, 2)]
@@ -206,7 +206,7 @@ def test_a_wide_network_of_any_depth_and_width() -> None:
 
 @pytest.mark.parametrize("per", ["image", "batch"])
 @pytest.mark.parametrize(("name", "blocks"), [("resnet-20", 3), ("wide-resnet-16-4", 2), ("resnext-29-8x64d", 3)])
-def test_any_block_may_be_dropped_the_last_most_often(name: str, blocks: int, per: str) -> None:
+def test_every_block_may_be_dropped_and_the_last_most_often(name: str, blocks: int, per: str) -> None:
     model = keras_archs.create_model(name, drop_path_rate=0.5, drop_path_per=per)
     survival = keras_archs.survival_probabilities(model)
     assert list(survival) == [f"stage{stage}_block{block}" for stage in (1, 2, 3) for block in range(1, blocks + 1)]

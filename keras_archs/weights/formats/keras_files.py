@@ -1,4 +1,4 @@
-"""Weights from the two kinds of files that Keras writes."""
+"""Read weights from the two kinds of files that Keras writes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KerasFile:
-    """A ``.keras`` model or a ``.weights.h5`` file; the name says which."""
+    """A ``.keras`` model or a ``.weights.h5`` file, told apart by the suffix."""
 
     path: Path
 
@@ -21,14 +21,14 @@ class KerasFile:
         """Assign every variable of ``model``.
 
         Args:
-            model: The network; it must have the structure of the saved one, under whatever names.
-            prefix: What the network's layers are called by before their own names.
+            model: The network, of the same structure as the saved network; layer names may differ.
+            prefix: Prefix of the model's layer names.
 
         Returns:
             Provenance of the weights.
 
         Raises:
-            ValueError: If the file's structure is another.
+            ValueError: If the saved network has another structure.
         """
         if self.path.suffix == ".keras":
             self._copy_from_model(model, prefix)
@@ -40,30 +40,34 @@ class KerasFile:
         import keras
 
         saved = keras.models.load_model(self.path, compile=False, safe_mode=True)
-        here, there = _by_path(model, prefix), _by_path(saved)
-        if here.keys() == there.keys() and all(here[path].shape == there[path].shape for path in here):
-            for path, variable in here.items():
-                variable.assign(there[path])
-        elif _structure(model) == _structure(saved):  # under other names
+        variables, saved_variables = _by_path(model, prefix), _by_path(saved)
+        if variables.keys() == saved_variables.keys() and all(
+            variable.shape == saved_variables[path].shape for path, variable in variables.items()
+        ):
+            for path, variable in variables.items():
+                variable.assign(saved_variables[path])
+        elif _structure(model) == _structure(saved):  # the same network under other layer names
             model.set_weights(saved.get_weights())
         else:
             raise ValueError(f"{self.path} does not fit {model.name!r}: {_difference(model, saved)}")
 
     def _read_weights(self, model: "keras.Model") -> None:
-        # Keras reads what the network asks for and leaves the rest of the file alone: so count it first.
+        # Keras silently ignores variables of the file that the network lacks, so compare shapes first.
         try:
-            there = _saved_shapes(self.path)
-            here = sorted(tuple(variable.shape) for variable in model.weights)
-            if here != there:
-                raise ValueError(f"its {len(there)} variables are not the network's {len(here)}")
+            saved_shapes = _saved_shapes(self.path)
+            shapes = sorted(tuple(variable.shape) for variable in model.weights)
+            if shapes != saved_shapes:
+                raise ValueError(
+                    f"the file has {len(saved_shapes)} variables, the network {len(shapes)}, and their shapes differ"
+                )
             model.load_weights(self.path)
         except (ValueError, KeyError, OSError) as error:
             raise ValueError(f"{self.path} does not fit {model.name!r}: {error}") from error
 
 
 def _saved_shapes(path: Path) -> list[tuple[int, ...]]:
-    """Shapes of the variables of all layers in a ``.weights.h5`` file, sorted, without random states."""
-    import h5py  # comes with Keras
+    """Return the sorted shapes of all layers' variables in a ``.weights.h5`` file, without random states."""
+    import h5py  # Keras depends on h5py
 
     shapes: list[tuple[int, ...]] = []
 
@@ -77,16 +81,17 @@ def _saved_shapes(path: Path) -> list[tuple[int, ...]]:
 
 
 def _structure(model: "keras.Model") -> list[tuple[str, tuple[int, ...]]]:
-    """Kind and shape of every variable in order; layers' names may differ."""
+    """Return kind and shape of every variable in order, without the layers' names."""
     return [(variable.name, tuple(variable.shape)) for variable in model.weights]
 
 
-def _difference(here: "keras.Model", there: "keras.Model") -> str:
-    ours, theirs = _structure(here), _structure(there)
-    for place, (our, their) in enumerate(zip(ours, theirs, strict=False)):
-        if our != their:
-            return f"variable {place} is {our} here and {their} there"
-    return f"{len(ours)} variables here and {len(theirs)} there"
+def _difference(model: "keras.Model", saved: "keras.Model") -> str:
+    """Describe the first variable that differs."""
+    variables, saved_variables = _structure(model), _structure(saved)
+    for place, (variable, saved_variable) in enumerate(zip(variables, saved_variables, strict=False)):
+        if variable != saved_variable:
+            return f"variable {place} is {variable} in the network and {saved_variable} in the file"
+    return f"the network has {len(variables)} variables, the file {len(saved_variables)}"
 
 
 def _by_path(model: "keras.Model", prefix: str = "") -> dict[str, "keras.Variable"]:

@@ -1,11 +1,12 @@
-"""Read Torch's first checkpoint format without Torch and without running what a pickle asks for.
+"""Read Torch's first checkpoint format without Torch and without executing the pickle's code.
 
-A file of the format (Torch's only one before 1.6) is a sequence of pickles: a magic number, the protocol
-version, facts about the system, the object itself, and the storages' keys in file order; then, per key, the
-number of elements as a 64-bit integer and the elements themselves. Tensors in the object refer to storages by
-key, with an offset and a stride for each axis.
+A file of this format, the only format before Torch 1.6, is a sequence of pickles: a magic number, the protocol version,
+a description of the system, the saved object, and the keys of the storages in file order. Then follows each storage:
+its number of elements as a 64-bit integer, and the elements. Tensors in the object refer to storages by key, with an
+offset and a stride for each axis.
 
-A pickle is a program, so only what a state dict needs is understood: ordered dictionaries, tensors, storages.
+Unpickling can call any function, so the reader accepts only the parts of a state dict: ordered dictionaries, tensors
+and storages.
 """
 
 import io
@@ -17,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from keras_archs.weights.errors import CheckpointError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 PROTOCOL_VERSION = 1001
@@ -34,12 +37,8 @@ _DTYPES = {
 }
 
 
-class CheckpointError(ValueError):
-    """A file is not what a checkpoint of this format looks like."""
-
-
 class _Storage(NamedTuple):
-    """A run of numbers in the file. A tuple, because a pickle cannot change one."""
+    """An array of numbers in the file; a tuple, so that a pickle cannot modify it."""
 
     key: str
     dtype: np.dtype[Any]
@@ -47,7 +46,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """A view of a storage."""
+    """A view of a storage: offset and strides count elements."""
 
     storage: _Storage
     offset: int
@@ -56,7 +55,7 @@ class _Tensor(NamedTuple):
 
 
 class _StateDictUnpickler(pickle.Unpickler):
-    """Understands what a state dict needs, and refuses to look up anything else."""
+    """An unpickler that looks up the globals of a state dict and refuses all others."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -65,7 +64,7 @@ class _StateDictUnpickler(pickle.Unpickler):
             return self._tensor
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
-        raise CheckpointError(f"refused to load {module}.{name}: a checkpoint holds tensors only")
+        raise CheckpointError(f"refused to load {module}.{name}: a checkpoint may contain tensors only")
 
     def persistent_load(self, pid: Any) -> _Storage:
         match pid:
@@ -75,40 +74,40 @@ class _StateDictUnpickler(pickle.Unpickler):
 
     @staticmethod
     def _tensor(storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> _Tensor:
-        """Stand in for ``_rebuild_tensor_v2``, whose further arguments concern gradients."""
+        """Replace ``_rebuild_tensor_v2``, whose remaining arguments concern gradients."""
         tensor = _Tensor(storage, offset, shape, stride)
         numbers = (offset, *shape, *stride)
         sound = isinstance(storage, _Storage) and all(type(n) is int and n >= 0 for n in numbers)
         if not sound or len(shape) != len(stride):
             raise CheckpointError(f"not a tensor: {tensor}")
         last = offset + sum((n - 1) * step for n, step in zip(shape, stride, strict=True))
-        # A tensor larger than its storage (stride 0) is lawful in Torch, but a way to fill the memory here.
+        # Torch allows a tensor larger than its storage (stride 0), but copying it could exhaust the memory.
         if math.prod(shape) and (last >= storage.length or math.prod(shape) > storage.length):
             raise CheckpointError(f"tensor reaches beyond its storage: {tensor}")
         return tensor
 
 
 def load_state_dict(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a checkpoint that holds one state dict.
+    """Read a checkpoint that contains one state dict.
 
     Args:
-        path: File in Torch's format from before its zip files.
+        path: File in the format of Torch before 1.6.
 
     Returns:
-        The tensors, in the file's order.
+        The tensors by name, in the file's order.
 
     Raises:
-        CheckpointError: If the file is not such a checkpoint, is cut short, or asks for anything but tensors.
+        CheckpointError: If the file has another format, is truncated, or contains anything but tensors.
     """
     with path.open("rb") as file:
         if _unpickle(file) != MAGIC_NUMBER or _unpickle(file) != PROTOCOL_VERSION:
-            raise CheckpointError(f"{path} is not a checkpoint of Torch's format from before 1.6")
+            raise CheckpointError(f"{path} is not a checkpoint in the format of Torch before 1.6")
         system = _unpickle(file)
         if not isinstance(system, dict) or system.get("little_endian") is not True:
             raise CheckpointError(f"{path} was not written on a little-endian machine: {system!r}")
         state = _unpickle(file)
         if not isinstance(state, dict) or not all(isinstance(tensor, _Tensor) for tensor in state.values()):
-            raise CheckpointError(f"{path} does not hold a state dict of tensors")
+            raise CheckpointError(f"{path} does not contain a state dict of tensors")
         storages = {tensor.storage.key: tensor.storage for tensor in state.values()}
         keys = _unpickle(file)
         if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
@@ -122,14 +121,16 @@ def _unpickle(file: io.BufferedReader) -> Any:
         return _StateDictUnpickler(file).load()
     except CheckpointError:
         raise
-    except Exception as error:  # a damaged pickle may raise anything
-        raise CheckpointError(f"{file.name}: damaged or not a checkpoint ({error!r})") from error
+    except Exception as error:  # a damaged pickle can raise any exception
+        raise CheckpointError(f"{file.name} is damaged or not a checkpoint: {error!r}") from error
 
 
 def _read_storage(file: io.BufferedReader, storage: _Storage) -> NDArray[Any]:
     length = int.from_bytes(file.read(8), "little", signed=True)
     if length != storage.length:
-        raise CheckpointError(f"{file.name}: storage {storage.key} has {length} elements, not {storage.length}")
+        raise CheckpointError(
+            f"{file.name}: storage {storage.key} has {length} elements, but its tensors expect {storage.length}"
+        )
     data = file.read(length * storage.dtype.itemsize)
     if len(data) != length * storage.dtype.itemsize:
         raise CheckpointError(f"{file.name} ends within storage {storage.key}")

