@@ -1,1 +1,1 @@
-"""What the project's figures come from, for anyone to run. See README.md in this folder."""
+"""Scripts that measure the project's published figures; README.md in this folder has the results."""

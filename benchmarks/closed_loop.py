@@ -1,6 +1,7 @@
-"""Load from a fixed number of clients, each of which sends its next request when it has its answer.
+"""Closed-loop load: a fixed number of clients, each sending its next request when it has received its response.
 
-Each run has a process to itself, so that it shares no interpreter lock with what it measures.
+Run each load in a process of its own (`in_process`), so that it does not share the interpreter lock with the program
+that it measures.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ Call = Callable[[], Timing]
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients saw.
+    """Measurements of one load.
 
     Attributes:
-        seconds: How long was measured.
-        latencies: Seconds per request.
-        timings: What the server said of each request's time, in ms; empty for the engine alone.
-        cpu_seconds: What the server's process has computed meanwhile.
+        seconds: Length of the measurement.
+        latencies: Latency of each request in seconds, as seen by the client.
+        timings: Phases of each request in ms, from `Server-Timing`; empty for the engine alone.
+        cpu_seconds: Processor time of the server's process during the measurement.
     """
 
     seconds: float
@@ -55,18 +56,18 @@ class Load:
 
     @property
     def cpu_ms(self) -> float:
-        """Processor time per request."""
+        """Processor time per request in ms."""
         return 1000 * self.cpu_seconds / len(self.latencies)
 
 
 def in_process(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Calls a module's function in a fresh process, which is killed if it takes too long."""
+    """Call a module-level function in a new process, which is killed after `TIMEOUT_SECONDS`."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply_async(function, args, kwargs).get(TIMEOUT_SECONDS)
 
 
 def load_gateway(port: int, pid: int, path: str, image: bytes, *, clients: int, seconds: float) -> Load:
-    """JPEGs to the gateway, each client over a connection that it keeps."""
+    """Send JPEGs to the gateway, each client over a persistent connection of its own."""
     request = http_request(path, image)
     gateway = psutil.Process(pid)
 
@@ -82,7 +83,7 @@ def load_gateway(port: int, pid: int, path: str, image: bytes, *, clients: int, 
 
 
 def load_engine(settings: Settings, image: bytes, *, clients: int, seconds: float) -> Load:
-    """The decoded image to the engine on a thread per client: with no HTTP and no JPEGs, the gateway's bound."""
+    """Run the engine on the decoded image, a thread per client: without HTTP and JPEG, the gateway's upper bound."""
     model_dir = settings.repository / settings.preload[0]
     version_dir = model_dir / str(max(artifact.published_versions(model_dir)))
     card = artifact.read_card(version_dir)
@@ -97,50 +98,53 @@ def load_engine(settings: Settings, image: bytes, *, clients: int, seconds: floa
 
 
 def closed_loop(calls: Sequence[Call], seconds: float, cpu_seconds: Callable[[], float]) -> Load:
-    """Repeats each call on a thread of its own. The first half second is not counted."""
+    """Repeat each call on a thread of its own, and measure after a warm-up of `WARM_UP_SECONDS`."""
     latencies: list[float] = []
     timings: list[Timing] = []
-    begin = time.perf_counter() + WARM_UP_SECONDS
+    start = time.perf_counter() + WARM_UP_SECONDS
 
     def client(call: Call) -> None:
-        while (sent := time.perf_counter()) < begin + seconds:
+        while (sent := time.perf_counter()) < start + seconds:
             timing = call()
-            if sent >= begin:
+            if sent >= start:
                 latencies.append(time.perf_counter() - sent)
                 timings.append(timing)
 
     with ThreadPoolExecutor(len(calls)) as threads:
-        running = [threads.submit(client, call) for call in calls]
+        futures = [threads.submit(client, call) for call in calls]
         time.sleep(WARM_UP_SECONDS)
         cpu_before = cpu_seconds()
-    for future in running:
+    for future in futures:
         future.result()
     return Load(seconds, latencies, timings, cpu_seconds() - cpu_before)
 
 
 def http_request(path: str, image: bytes) -> bytes:
-    """A JPEG on its way to the gateway, byte by byte."""
+    """Return the bytes of an HTTP request that posts a JPEG."""
     fields = f"Host: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}"
     return f"POST {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + image
 
 
 def exchange(connection: socket.socket, request: bytes) -> Timing:
-    """One request and its answer's Server-Timing. An HTTP library would take more of the cores from the gateway."""
+    """Send a request and return the response's `Server-Timing`, phase by phase in ms.
+
+    Written on the socket, because an HTTP library would take processor time from the gateway on the same machine.
+    """
     connection.sendall(request)
     received = b""
     while b"\r\n\r\n" not in received:
-        received += _more(connection)
+        received += _receive(connection)
     head, _, body = received.partition(b"\r\n\r\n")
     length = re.search(rb"(?i)content-length: (\d+)", head)
     if not head.startswith(b"HTTP/1.1 200 ") or length is None:
-        raise RuntimeError(f"the gateway answered: {received.decode(errors='replace')}")
+        raise RuntimeError(f"the gateway responded with an error: {received.decode(errors='replace')}")
     remaining = int(length[1]) - len(body)
     while remaining > 0:
-        remaining -= len(_more(connection))
+        remaining -= len(_receive(connection))
     return {name.decode(): float(ms) for name, ms in re.findall(rb"(\w+);dur=([\d.]+)", head)}
 
 
-def _more(connection: socket.socket) -> bytes:
+def _receive(connection: socket.socket) -> bytes:
     received = connection.recv(65536)
     if not received:
         raise RuntimeError("the gateway closed the connection")

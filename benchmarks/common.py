@@ -1,4 +1,4 @@
-"""What the benchmarks start from: one picture, a published model, and the machine's name."""
+"""Shared by the benchmarks: a test image, building and publishing a model, the machine's description, tables, JSON."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 
 def picture() -> bytes:
-    """A photograph as clients send them: a JPEG of 451x300 pixels, 35 KB."""
+    """Return the test image: a photograph as a JPEG of 451x300 pixels, 35 KB."""
     encoded = io.BytesIO()
     Image.fromarray(data.chelsea()).save(encoded, "JPEG", quality=90)
     return encoded.getvalue()
 
 
 def build(name: str) -> keras.Model:
-    """A model of the registry, with ImageNet's weights where there are any."""
+    """Build a model of the registry, with ImageNet weights if the package has them."""
     return create_model(name, weights="imagenet" if "imagenet" in model_card(name).weights else None)
 
 
 def publish(model: keras.Model, repository: Path, name: str) -> Path:
-    """Publishes `model`, trained or not, and returns the version's folder."""
+    """Publish a model, trained or not, and return the version's folder."""
     from keras_archs.export.publish import export_model
 
     return export_model(model, repository, name=name, allow_untrained=True).path
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on besides the code; a load before the run means that it shared the cores."""
+    """Return processor, cores and load average; a high load before the run means that other programs used the cores."""
     return {
         "cpu": ov.Core().get_property("CPU", "FULL_DEVICE_NAME"),
         "cores": CPUS,
@@ -52,7 +52,7 @@ def machine() -> dict[str, Any]:
 
 
 def show(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Prints a table whose first column names the rows."""
+    """Print a table whose first column names the rows."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for number, header in enumerate(headers):
         table.add_column(header, justify="right" if number else "left", no_wrap=True)
@@ -62,6 +62,6 @@ def show(title: str, headers: Sequence[str], rows: Iterable[Sequence[str]]) -> N
 
 
 def write_json(path: Path | None, figures: dict[str, Any]) -> None:
-    """Writes the figures to `path`, if one was asked for."""
+    """Write the figures to `path` as JSON; do nothing if it is None."""
     if path is not None:
         path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

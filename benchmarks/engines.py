@@ -1,6 +1,11 @@
-"""One image at a time through each way of running a model: what exporting and serving it our way gains.
+"""Latency of one image in each engine, all cores on that image.
 
-python -m benchmarks.engines --model efficientnet-b0
+    python -m benchmarks.engines --model efficientnet-b0
+
+Compared are `model.export` in TensorFlow (Keras' own export; its input is normalised beforehand), this package's frozen
+export in TensorFlow, and the same export in OpenVINO, in float32 and, if the processor has it, bfloat16. `speed-up` is
+the median latency of `model.export` divided by the row's: above 1 is faster. `max diff` is the largest difference of a
+probability from `model.export`'s.
 """
 
 from __future__ import annotations
@@ -33,17 +38,19 @@ Infer = Callable[[], NDArray[np.float32]]
 BASELINE = "TensorFlow, model.export"
 FASTEST_EXACT = "OpenVINO f32"
 BLOCK = 10
-TOLERANCE = 0.05  # bfloat16 keeps 8 bits of each factor; float32 contenders differ by less than 1e-5
+"""Consecutive timed runs of one contender."""
+TOLERANCE = 0.05
+"""Largest accepted difference of a probability: bfloat16 has 8 significant bits; float32 engines differ by < 1e-5."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of one contender. `difference` is the largest of a probability from the baseline's."""
+    """Measurements of one contender; `difference` is the largest difference of a probability from the baseline's."""
 
     contender: str
     median_ms: float
     p90_ms: float
-    times_as_fast: float
+    speed_up: float
     top1: int
     difference: float
 
@@ -51,9 +58,9 @@ class Row:
 def main(
     model: Annotated[str, typer.Option(help="A model of the registry.")] = "efficientnet-b0",
     runs: Annotated[int, typer.Option(min=1, help="Timed runs per contender.")] = 200,
-    json: Annotated[Path | None, typer.Option(help="File to write the figures to as well.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as JSON.")] = None,
 ) -> None:
-    """Compares ways of running one model on one image."""
+    """Compare engines on one model and one image at a time."""
     about = machine()
     with tempfile.TemporaryDirectory() as folder:
         contenders = prepare(model, Path(folder))
@@ -70,7 +77,7 @@ def main(
                 row.contender,
                 f"{row.median_ms:.1f}",
                 f"{row.p90_ms:.1f}",
-                f"{row.times_as_fast:.2f}",
+                f"{row.speed_up:.2f}",
                 str(row.top1),
                 f"{row.difference:.1e}",
             )
@@ -78,19 +85,19 @@ def main(
         ),
     )
     if "OpenVINO bf16" not in contenders:
-        print("OpenVINO bf16 is left out: without bfloat16 in the CPU, OpenVINO would compute in float32")
+        print("OpenVINO bf16 was not measured: this processor has no bfloat16, so OpenVINO would compute in float32")
     write_json(json, {"model": model, "runs": runs, **about, "rows": [asdict(row) for row in rows]})
-    ratio = next(row.times_as_fast for row in rows if row.contender == FASTEST_EXACT)
+    ratio = next(row.speed_up for row in rows if row.contender == FASTEST_EXACT)
     print(f"{FASTEST_EXACT} is {ratio:.1f} times as fast as model.export in TensorFlow")
 
 
 def prepare(name: str, folder: Path) -> dict[str, Infer]:
-    """Every contender by name, each ready to classify the same picture."""
+    """Return the contenders by name, each ready to classify the test image."""
     model = build(name)
     version_dir = publish(model, folder, name)
     card = artifact.read_card(version_dir)
     pixels = load_image(picture(), card.preprocessing)[np.newaxis]
-    # all cores on the one image; the gateway's default computes several images side by side
+    # streams=1 puts all cores on one image; the gateway's default computes several images in parallel
     runtimes: dict[str, Runtime] = {
         "TensorFlow, frozen": TensorFlowRuntime(),
         "OpenVINO f32": OpenVinoRuntime(precision="f32", streams=1),
@@ -105,7 +112,7 @@ def prepare(name: str, folder: Path) -> dict[str, Infer]:
 
 
 def plain_export(model: keras.Model, folder: Path, images: NDArray[np.float32]) -> Infer:
-    """What Keras alone offers. Its input is normalised beforehand, which the others do in the graph."""
+    """Return the baseline: Keras' own export, whose input must be normalised by the caller."""
     model.export(folder, verbose=False)
     loaded = tf.saved_model.load(folder)
     (argument,) = loaded.signatures["serving_default"].structured_input_signature[1]
@@ -119,7 +126,7 @@ def plain_export(model: keras.Model, folder: Path, images: NDArray[np.float32]) 
 
 
 def check_agreement(answers: dict[str, NDArray[np.float32]]) -> None:
-    """Ends the program if a contender computes something else: its speed would mean nothing."""
+    """End the program if a contender's probabilities differ: its speed would mean nothing."""
     for name, answer in answers.items():
         difference = np.abs(answer - answers[BASELINE]).max()
         if difference > TOLERANCE:
@@ -127,14 +134,14 @@ def check_agreement(answers: dict[str, NDArray[np.float32]]) -> None:
 
 
 def interleaved(contenders: dict[str, Infer], runs: int) -> dict[str, list[float]]:
-    """Seconds per run. The contenders take turns, so that a busy machine slows them all.
+    """Return the seconds of each run, with the contenders in turns, so that a busy machine slows all of them.
 
-    A turn is a block of runs: were it a single one, each would find the caches full of the others' weights.
+    A turn has `BLOCK` runs: after a single run of another contender the caches would hold that contender's weights.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     while len(times[BASELINE]) < runs:
         for name, infer in contenders.items():
-            infer()  # untimed: it brings the weights back, and lets the others' threads go to sleep
+            infer()  # not timed: reloads the caches, and gives the other contenders' threads time to go to sleep
             for _ in range(BLOCK):
                 started = time.perf_counter()
                 infer()
@@ -143,13 +150,13 @@ def interleaved(contenders: dict[str, Infer], runs: int) -> dict[str, list[float
 
 
 def summarise(name: str, times: dict[str, list[float]], answers: dict[str, NDArray[np.float32]]) -> Row:
-    """One contender's row."""
+    """Return the row of a contender."""
     median, p90 = np.percentile(times[name], [50, 90])
     return Row(
         contender=name,
         median_ms=float(1000 * median),
         p90_ms=float(1000 * p90),
-        times_as_fast=float(np.median(times[BASELINE]) / median),
+        speed_up=float(np.median(times[BASELINE]) / median),
         top1=int(answers[name].argmax()),
         difference=float(np.abs(answers[name] - answers[BASELINE]).max()),
     )

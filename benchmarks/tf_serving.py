@@ -1,10 +1,10 @@
-"""What the gateway adds to TensorFlow Serving: time, memory, and how soon it is ready.
+"""Latency, memory and start-up time that the gateway adds in front of TensorFlow Serving.
 
-python -m benchmarks.tf_serving --pairs 300
+    python -m benchmarks.tf_serving --pairs 300
 
-The server is the tests' stand-in, which TensorFlow's own speed does not make fast; what is measured is the difference
-between asking it directly over gRPC, with the image's pixels, and asking the gateway over HTTP, with the JPEG. The
-model averages its input and does next to nothing else, so that the difference is not lost in the inference.
+Compared are direct requests to the server over gRPC, with the image's pixels, and requests to the gateway over HTTP,
+with the JPEG. Read only the difference of the medians: the server is the tests' stand-in for TensorFlow Serving, whose
+own latency is not representative, and the model only averages its input, so that inference adds little noise.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ MODEL = "averages"
 PREPROCESSING = Preprocessing(size=(224, 224), mean=(0, 0, 0), std=(255, 255, 255))
 LOADING_SECONDS = 60
 WARM_UP = 20
+"""First calls of each kind, not timed."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured; times in ms. `decoding` is what the gateway says it took to make pixels of the JPEG."""
+    """Measurements, times in ms; `decoding` is the gateway's own report of the time to decode and resize the JPEG."""
 
     ready_seconds: float
     resident_mb: float
@@ -53,10 +54,10 @@ class Figures:
 
 
 def main(
-    pairs: Annotated[int, typer.Option(min=10, help="Requests of each kind.")] = 300,
-    json: Annotated[Path | None, typer.Option(help="File to write the figures to as well.")] = None,
+    pairs: Annotated[int, typer.Option(min=10, help="Requests to the server and to the gateway, each.")] = 300,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as JSON.")] = None,
 ) -> None:
-    """Measures the gateway against its own server, one request at a time."""
+    """Compare the gateway with its own backend, one request at a time."""
     about = machine()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(Path(folder), pairs)
@@ -78,7 +79,7 @@ def main(
 
 
 def measure(folder: Path, pairs: int) -> Figures:
-    """Starts server and gateway, and asks both by turns."""
+    """Start server and gateway, and send requests to both in turns."""
     repository = folder / "models"
     in_process(publish_averages, repository)
     image = picture()
@@ -97,11 +98,11 @@ def measure(folder: Path, pairs: int) -> Figures:
             running({"repository": str(repository), "engine": "tf-serving", "backend": backend.target, "port": "0"})
         )
         connection = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=60))
-        posted = http_request(f"/classify/{MODEL}", image)
+        request = http_request(f"/classify/{MODEL}", image)
         decoding: list[float] = []
-        direct, through = by_turns(
+        direct, through_gateway = in_turns(
             lambda: predict(predict_request(MODEL, 1, pixels)),
-            lambda: decoding.append(exchange(connection, posted)["decode"]),
+            lambda: decoding.append(exchange(connection, request)["decode"]),
             pairs,
         )
         return Figures(
@@ -110,15 +111,15 @@ def measure(folder: Path, pairs: int) -> Figures:
             tensorflow=gateway.has_tensorflow(),
             direct=median(direct),
             direct_p90=quantiles(direct, n=10)[-1],
-            gateway=median(through),
-            gateway_p90=quantiles(through, n=10)[-1],
+            gateway=median(through_gateway),
+            gateway_p90=quantiles(through_gateway, n=10)[-1],
             decoding=median(decoding),
-            added=median(through) - median(direct),
+            added=median(through_gateway) - median(direct),
         )
 
 
 def publish_averages(repository: Path) -> None:
-    """Publishes a model whose inference takes no time to speak of. For a process of its own."""
+    """Publish a model with negligible inference time; call it in a process of its own."""
     import keras
 
     from keras_archs.export.publish import export_model
@@ -130,7 +131,7 @@ def publish_averages(repository: Path) -> None:
 
 
 def wait_until_loaded(predict: Callable[..., Any], request: PredictRequest) -> None:
-    """Returns when the server answers; ends the program if it does not."""
+    """Return when the server responds; end the program if it does not within `LOADING_SECONDS`."""
     deadline = time.monotonic() + LOADING_SECONDS
     while True:
         try:
@@ -138,23 +139,25 @@ def wait_until_loaded(predict: Callable[..., Any], request: PredictRequest) -> N
             return
         except grpc.RpcError as error:
             if time.monotonic() > deadline:
-                raise SystemExit(f"the server does not answer: {error}") from None
+                raise SystemExit(f"the server has not responded within {LOADING_SECONDS} s: {error}") from None
             time.sleep(0.1)
 
 
-def by_turns(one: Callable[[], object], other: Callable[[], object], times: int) -> tuple[list[float], list[float]]:
-    """Milliseconds per call of each, one after the other, so that a busy machine slows both.
+def in_turns(
+    direct: Callable[[], object], through_gateway: Callable[[], object], times: int
+) -> tuple[list[float], list[float]]:
+    """Return the milliseconds of each call, after `WARM_UP` calls that are not timed.
 
-    No call follows one of its own kind: a server that has answered a moment ago is faster, which would be the direct
-    calls' advantage, as between the gateway's calls there are the next image's decoding and HTTP.
+    The two calls alternate, so that a busy machine slows both. Alternation is also fair: a server that has responded a
+    moment ago is faster, and in a series of calls only the direct ones would profit, as the gateway decodes in between.
     """
-    taken: tuple[list[float], list[float]] = ([], [])
+    durations: tuple[list[float], list[float]] = ([], [])
     for _ in range(times + WARM_UP):
-        for call, durations in zip((one, other), taken, strict=True):
-            begun = time.perf_counter()
+        for call, milliseconds in zip((direct, through_gateway), durations, strict=True):
+            start = time.perf_counter()
             call()
-            durations.append(1000 * (time.perf_counter() - begun))
-    return taken[0][WARM_UP:], taken[1][WARM_UP:]
+            milliseconds.append(1000 * (time.perf_counter() - start))
+    return durations[0][WARM_UP:], durations[1][WARM_UP:]
 
 
 if __name__ == "__main__":

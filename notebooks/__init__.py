@@ -1,1 +1,1 @@
-"""The lecture as notebooks; README.md lists them."""
+"""The lecture as notebooks; README.md in this folder lists them."""

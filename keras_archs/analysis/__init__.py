@@ -1,4 +1,4 @@
-"""What a network costs, how it scales, and what it looks at: counts, measurements, searches, explanations and plots.
+"""Analysis of networks: cost counts, latency, receptive fields, compound scaling, explanations, features and plots.
 
-Networks never import this package; it builds them by name.
+`keras_archs.models` never imports this package; the functions here build networks by name.
 """

@@ -1,4 +1,4 @@
-"""The best network that a budget allows."""
+"""Selection of the best network within a budget of multiply-adds, parameters and latency."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Budget:
-    """What a network may cost, for one image; None for what does not matter."""
+    """Upper bounds on the cost of a network, for one image; None leaves a quantity unbounded."""
 
     max_macs: float | None = None
     """Multiply-adds."""
     max_params: float | None = None
     """Parameters, trainable or not."""
     max_latency_ms: float | None = None
-    """Median time on this machine, in milliseconds: measured, and only of networks that keep the rest."""
+    """Median latency on this machine, in milliseconds; measured only for networks within the other bounds."""
     engine: Engine = "openvino"
-    """What to measure the time with."""
+    """Engine that runs the network when its latency is measured."""
 
     def __post_init__(self) -> None:
         """Check the bounds.
 
         Raises:
-            ValueError: If there is none, or one is not positive.
+            ValueError: If no bound is given, or a bound is not positive.
         """
         bounds = {name: getattr(self, name) for name in ("max_macs", "max_params", "max_latency_ms")}
         if all(bound is None for bound in bounds.values()):
@@ -46,29 +46,30 @@ class Budget:
         cost: Callable[[T], tuple[int, int]],
         model: Callable[[T], keras.Model],
     ) -> T:
-        """Return the first that keeps the budget.
+        """Return the first candidate within the budget.
 
         Args:
-            ranked: What to choose from, the best first.
-            name: Says what something is called.
-            cost: Returns its multiply-adds and its parameters.
-            model: Builds it, if its time has to be measured.
+            ranked: Candidates, best first.
+            name: Returns a candidate's name, for the error message.
+            cost: Returns a candidate's multiply-adds and parameters.
+            model: Builds a candidate; called only if its latency must be measured.
 
         Returns:
-            The first that fits.
+            The first candidate that fits.
 
         Raises:
-            ValueError: If none does; the message names the one that exceeds the budget least, and by what.
+            ValueError: If there are no candidates, or none fits; the message names the candidate that exceeds the
+                budget least, and by how much.
         """
-        excesses: list[tuple[float, str]] = []
-        for one in ranked:
-            excess, told = self._judge(one, name, cost, model)
+        rejected: list[tuple[float, str]] = []
+        for candidate in ranked:
+            excess, description = self._judge(candidate, name, cost, model)
             if excess <= 1:
-                return one
-            excesses.append((excess, told))
-        if not excesses:
-            raise ValueError("there is nothing to choose from")
-        raise ValueError(f"nothing fits the budget; the nearest is {min(excesses)[1]}")
+                return candidate
+            rejected.append((excess, description))
+        if not rejected:
+            raise ValueError("there are no candidates to choose from")
+        raise ValueError(f"nothing fits the budget; the nearest is {min(rejected)[1]}")
 
     def last(
         self,
@@ -78,56 +79,56 @@ class Budget:
         cost: Callable[[T], tuple[int, int]],
         model: Callable[[T], keras.Model],
     ) -> T:
-        """Return the last that keeps the budget, of what takes more and more of everything.
+        """Return the last candidate within the budget, where each candidate costs more than the one before it.
 
-        What comes after the first that exceeds the budget is not looked at: the time of a large network is not
-        measured if a smaller one's is too long.
+        The search stops at the first candidate that exceeds the budget, so that no time is spent on measuring the
+        latency of larger networks.
 
         Args:
-            ascending: What to choose from, the smallest first.
-            name: Says what something is called.
-            cost: Returns its multiply-adds and its parameters.
-            model: Builds it, if its time has to be measured.
+            ascending: Candidates, smallest first.
+            name: Returns a candidate's name, for the error message.
+            cost: Returns a candidate's multiply-adds and parameters.
+            model: Builds a candidate; called only if its latency must be measured.
 
         Returns:
-            The last that fits.
+            The last candidate that fits.
 
         Raises:
-            ValueError: If none does; the message names the smallest, and by what it exceeds the budget.
+            ValueError: If there are no candidates, or the smallest does not fit; the message says by how much.
         """
-        fitting: list[T] = []
-        for one in ascending:
-            excess, told = self._judge(one, name, cost, model)
+        largest: T | None = None
+        for candidate in ascending:
+            excess, description = self._judge(candidate, name, cost, model)
             if excess <= 1:
-                fitting.append(one)
-            elif fitting:
+                largest = candidate
+            elif largest is not None:
                 break
             else:
-                raise ValueError(f"nothing fits the budget; the nearest is {told}")
-        if not fitting:
-            raise ValueError("there is nothing to choose from")
-        return fitting[-1]
+                raise ValueError(f"nothing fits the budget; the nearest is {description}")
+        if largest is None:
+            raise ValueError("there are no candidates to choose from")
+        return largest
 
     def _judge(
         self,
-        one: T,
+        candidate: T,
         name: Callable[[T], str],
         cost: Callable[[T], tuple[int, int]],
         model: Callable[[T], keras.Model],
     ) -> tuple[float, str]:
-        """How many times it takes the budget, up to 1 keeping it, and that in words."""
-        macs, parameters = cost(one)
+        """Return the largest ratio of a cost to its bound (at most 1 if the candidate fits), and a description."""
+        macs, parameters = cost(candidate)
         needs: dict[str, tuple[float, float | None]] = {
             "multiply-adds": (macs, self.max_macs),
             "parameters": (parameters, self.max_params),
         }
         if self.max_latency_ms is not None and _excess(needs) <= 1:
-            latency = measure_latency(model(one), self.engine).median
+            latency = measure_latency(model(candidate), self.engine).median
             needs["ms"] = (latency, self.max_latency_ms)
-        told = " and ".join(
-            f"{_number(need)} {unit} of {_number(bound)}" for unit, (need, bound) in needs.items() if bound
+        terms = " and ".join(
+            f"{_number(need)} {unit} (limit {_number(bound)})" for unit, (need, bound) in needs.items() if bound
         )
-        return _excess(needs), f"{name(one)}, which takes {told}"
+        return _excess(needs), f"{name(candidate)}, which needs {terms}"
 
 
 def _number(value: float) -> str:
@@ -135,7 +136,7 @@ def _number(value: float) -> str:
 
 
 def _excess(needs: dict[str, tuple[float, float | None]]) -> float:
-    """How many times the tightest bound is taken; up to 1 all are kept."""
+    """Return the largest ratio of a cost to its bound."""
     return max((need / bound for need, bound in needs.values() if bound is not None), default=0.0)
 
 
@@ -149,17 +150,17 @@ def mobilenet_for_budget(
     """Choose MobileNet's width and resolution multipliers (Howard et al. 2017, sections 3.3 and 3.4).
 
     Args:
-        max_macs: Multiply-adds that are allowed; None for any.
-        max_params: Parameters that are allowed, trainable or not; None for any.
-        max_latency_ms: Time that is allowed on this machine, in milliseconds; None for any.
-        engine: What to measure it with.
+        max_macs: Upper bound on the multiply-adds for one image; None for no bound.
+        max_params: Upper bound on the parameters, trainable or not; None for no bound.
+        max_latency_ms: Upper bound on the median latency on this machine, in milliseconds; None for no bound.
+        engine: Engine that runs the networks when their latency is measured.
 
     Returns:
-        The card of the most accurate of the 16 published members that fits. Its ``arguments`` are alpha and rho, where
-        they are not 1; `create_model` builds it by its name.
+        The card of the most accurate of the 16 published members that fits; `create_model` builds it by its name. Its
+        ``arguments`` hold alpha and rho where they are not 1.
 
     Raises:
-        ValueError: If none fits, or no bound is given; the message names the nearest.
+        ValueError: If no bound is given, or no member fits; the message names the nearest.
     """
     cards = [model_card(name) for name in list_models("mobilenet-[01].*-*")]
     ranked = sorted(cards, key=lambda card: -card.top1.value if card.top1 else 0.0)

@@ -1,8 +1,8 @@
-"""The search for a baseline's coefficients of compound scaling.
+"""Grid search for the compound-scaling coefficients of a baseline.
 
-Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), section 3.3, step 1: of a
-grid of alpha, beta and gamma, those that keep the budget are tried. The paper's budget is a formula,
-alpha * beta^2 * gamma^2 of about 2; here multiply-adds are counted on the graphs.
+Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), section 3.3, step 1: the
+points (alpha, beta, gamma) of a grid that satisfy the cost constraint are trained and ranked. The paper's constraint
+is the formula alpha * beta^2 * gamma^2 of about 2; here multiply-adds are counted on the graphs.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,22 +20,26 @@ from keras_archs.cards.scaling import GRID, compound_scale, growth
 
 @dataclass(frozen=True)
 class Feasible:
-    """Coefficients that keep the budget."""
+    """Coefficients that satisfy the cost constraint."""
 
     alpha: float
+    """Factor on the depth for phi = 1."""
     beta: float
+    """Factor on the width for phi = 1."""
     gamma: float
+    """Factor on the resolution for phi = 1."""
     growth: float
     """Factor on the multiply-adds for each step of phi, counted on graphs."""
     formula: float
-    """The same by alpha * beta^2 * gamma^2."""
+    """Factor on the multiply-adds for each step of phi by the formula alpha * beta^2 * gamma^2."""
 
 
 @dataclass(frozen=True)
 class Candidate(Feasible):
-    """Coefficients that keep the budget, and how good the network with phi = 1 is."""
+    """Coefficients that satisfy the cost constraint, with the score of the network at phi = 1."""
 
     score: float
+    """Value of the search's score; higher is better."""
 
 
 def feasible_coefficients(
@@ -48,54 +52,55 @@ def feasible_coefficients(
     betas: Sequence[float] = GRID,
     gammas: Sequence[float] = GRID,
 ) -> list[Feasible]:
-    """Return the coefficients of a grid that keep the budget, by real counts.
+    """Return the grid points at which a step of phi multiplies the counted multiply-adds by ``target``.
 
-    For phi = 1 alone, rounding would decide what is allowed: of EfficientNet-B0's stages most have 1 to 3 blocks, and
-    with the paper's coefficients the real multiply-adds are 2.57 times as many, not 1.92. What a step of phi costs is
-    therefore counted on a larger member. For each alpha and beta the gammas are bisected, since a larger image never
-    costs less: about half of the grid is counted, each point in a second or two.
+    At phi = 1 rounding dominates: most stages of EfficientNet-B0 have 1 to 3 blocks, and the paper's coefficients
+    multiply the counted multiply-adds by 2.57 instead of 1.92. The growth per step is therefore counted on a larger
+    member, ``counted_at``. Since a larger image never costs less, the gammas are bisected for each alpha and beta:
+    about half of the grid is counted, a second or two per point.
 
     Args:
         build: Builder of the baseline at any scale.
-        target: How many times the multiply-adds each step of phi is to need.
-        tolerance: By which part of ``target`` the growth, as counted, may miss it.
-        counted_at: The phi of the member that is counted; its growth's root of as high a degree is a step's.
-        alphas: Factors on the depth to try.
-        betas: Factors on the width to try.
-        gammas: Factors on the resolution to try.
+        target: Factor on the multiply-adds for each step of phi.
+        tolerance: Largest relative deviation of the counted growth from ``target``, e.g. 0.05 for 5 %.
+        counted_at: phi of the member whose multiply-adds are counted. The growth per step is the ``counted_at``-th
+            root of the member's multiply-adds relative to the baseline's.
+        alphas: Factors on the depth to try, each at least 1.
+        betas: Factors on the width to try, each at least 1.
+        gammas: Factors on the resolution to try, each at least 1.
 
     Returns:
-        All points within the tolerance, by alpha, beta and gamma.
+        All points within the tolerance, sorted by alpha, beta and gamma.
 
     Raises:
-        ValueError: If there are none, the message naming the nearest; or if the grid is empty.
+        ValueError: If the grid is empty, or no point is within the tolerance; the message names the nearest point.
     """
     if not all(map(len, (alphas, betas, gammas))):
         raise ValueError(f"the grid is empty: alphas={alphas}, betas={betas}, gammas={gammas}")
     baseline = scaled_cost(build).macs
     counted: dict[tuple[float, float, float], float] = {}
 
-    def real(alpha: float, beta: float, gamma: float) -> float:
+    def counted_growth(alpha: float, beta: float, gamma: float) -> float:
         point = (alpha, beta, gamma)
         if point not in counted:
             macs = scaled_cost(build, compound_scale(*point, counted_at)).macs
             counted[point] = (macs / baseline) ** (1 / counted_at)
         return counted[point]
 
-    found = []
-    sizes = sorted(gammas)
+    feasible = []
+    ascending = sorted(gammas)
     for alpha, beta in product(sorted(alphas), sorted(betas)):
-        of_gamma = partial(real, alpha, beta)
-        first = bisect_left(sizes, target * (1 - tolerance), key=of_gamma)
-        last = bisect_right(sizes, target * (1 + tolerance), lo=first, key=of_gamma)
-        found += [(alpha, beta, gamma) for gamma in sizes[first:last]]
-    if not found:
+        growth_by_gamma = partial(counted_growth, alpha, beta)
+        start = bisect_left(ascending, target * (1 - tolerance), key=growth_by_gamma)
+        stop = bisect_right(ascending, target * (1 + tolerance), lo=start, key=growth_by_gamma)
+        feasible += [(alpha, beta, gamma) for gamma in ascending[start:stop]]
+    if not feasible:
         nearest = min(counted, key=lambda point: abs(counted[point] - target))
         raise ValueError(
             f"no coefficients grow {target:g} times within {tolerance:.0%}; "
             f"the nearest is {nearest}, which grows {counted[nearest]:.3f} times"
         )
-    return [Feasible(*point, growth=real(*point), formula=growth(*point)) for point in found]
+    return [Feasible(*point, growth=counted_growth(*point), formula=growth(*point)) for point in feasible]
 
 
 def search_coefficients(
@@ -113,25 +118,25 @@ def search_coefficients(
 
     Args:
         build: Builder of the baseline at any scale.
-        score: How good a network is, more being better; None for `ShortTraining.on_digits`. It scores the member with
-            phi = 1 of each candidate, and on a CPU takes minutes for each unless ``build`` makes a small baseline, for
-            instance by calling a builder with a quarter of ``width`` and a seventh of ``resolution``.
-        target: As `feasible_coefficients` has it, and so are the others.
-        tolerance: By which part of ``target`` the growth may miss it.
-        counted_at: The phi of the member that is counted.
-        alphas: Factors on the depth to try.
-        betas: Factors on the width to try.
-        gammas: Factors on the resolution to try.
+        score: Returns the quality of a network, higher being better; None for `ShortTraining.on_digits`. It is called
+            with the member at phi = 1 of each feasible point. The default takes minutes per network on a CPU, unless
+            ``build`` makes a small baseline, e.g. with a quarter of the ``width`` and a seventh of the ``resolution``.
+        target: Factor on the multiply-adds for each step of phi; see `feasible_coefficients`.
+        tolerance: Largest relative deviation of the counted growth from ``target``.
+        counted_at: phi of the member whose multiply-adds are counted.
+        alphas: Factors on the depth to try, each at least 1.
+        betas: Factors on the width to try, each at least 1.
+        gammas: Factors on the resolution to try, each at least 1.
 
     Returns:
-        The candidates within the tolerance, the best first.
+        The candidates within the tolerance, best first.
 
     Raises:
-        ValueError: If there are none; the message names the nearest.
-        ModuleNotFoundError: Without a score and without scikit-learn, which the extra ``analysis`` installs.
+        ValueError: If the grid is empty, or no point is within the tolerance; the message names the nearest point.
+        ModuleNotFoundError: If ``score`` is None and scikit-learn (extra ``analysis``) is not installed.
     """
     score = score or ShortTraining.on_digits()
-    found = feasible_coefficients(
+    feasible = feasible_coefficients(
         build,
         target=target,
         tolerance=tolerance,
@@ -140,8 +145,8 @@ def search_coefficients(
         betas=betas,
         gammas=gammas,
     )
-    scored = []
-    for point in found:
+    candidates = []
+    for point in feasible:
         model = build_scaled(build, compound_scale(point.alpha, point.beta, point.gamma, 1))
-        scored.append(Candidate(**asdict(point), score=score(model)))
-    return sorted(scored, key=lambda candidate: -candidate.score)
+        candidates.append(Candidate(**asdict(point), score=score(model)))
+    return sorted(candidates, key=lambda candidate: -candidate.score)

@@ -1,8 +1,8 @@
-"""Families of networks by compound scaling: their members, and their real growth.
+"""Families of networks by compound scaling, and the counted growth of their cost.
 
-Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), section 3.3. Where the
-paper computes with alpha * beta^2 * gamma^2, here multiply-adds are counted on the graphs: channels are rounded to
-multiples of 8 and blocks up to whole ones, so that a family grows differently.
+Tan & Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (2019), section 3.3. The paper
+computes growth as alpha * beta^2 * gamma^2; here multiply-adds are counted on the graphs, whose channels are rounded
+to multiples of 8 and whose blocks are rounded up to whole ones.
 """
 
 from collections.abc import Iterable
@@ -20,24 +20,27 @@ _UNSCALED = Factors(1, 1, 1)
 
 
 class Scalable(Protocol):
-    """A builder that takes what `Factors` has, such as `keras_archs.scalable` returns."""
+    """Builder of a baseline at any scale, such as `keras_archs.EfficientNet` or a result of `keras_archs.scalable`."""
 
     def __call__(self, *, depth: float, width: float, resolution: float) -> keras.Model:
-        """Build the baseline, grown by these factors."""
+        """Build the baseline with its depth, width and resolution multiplied by these factors."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One network of a family."""
+    """Counts of one network of a family."""
 
     phi: float
     factors: Factors
+    """Factors on the baseline's depth, width and resolution."""
     size: tuple[int, int]
-    """Height and width of its input."""
+    """Height and width of the input in pixels."""
     parameters: int
+    """Parameters, trainable or not."""
     macs: int
+    """Multiply-adds for one image."""
     growth: float
-    """Its multiply-adds relative to the baseline's; the idea is 2^phi."""
+    """Multiply-adds relative to the baseline's; ideally 2^phi."""
 
 
 def scale_family(
@@ -47,8 +50,8 @@ def scale_family(
 
     Args:
         build: Builder of the baseline at any scale.
-        phis: Which members; 0 is the baseline.
-        coefficients: alpha, beta and gamma.
+        phis: phi of each member, at least 0; 0 is the baseline.
+        coefficients: alpha, beta and gamma, each at least 1.
 
     Returns:
         The models by phi.
@@ -59,12 +62,12 @@ def scale_family(
 def members(
     build: Scalable, phis: Iterable[float], coefficients: tuple[float, float, float] = PAPER
 ) -> tuple[Member, ...]:
-    """Count the members of a family without giving them weights.
+    """Count parameters and multiply-adds of a family's members without allocating weights.
 
     Args:
         build: Builder of the baseline at any scale.
-        phis: Which members.
-        coefficients: alpha, beta and gamma.
+        phis: phi of each member, at least 0; 0 is the baseline.
+        coefficients: alpha, beta and gamma, each at least 1.
 
     Returns:
         The members, in the order of ``phis``.
@@ -84,19 +87,19 @@ def member_for_budget(
     budget: Budget,
     coefficients: tuple[float, float, float] = PAPER,
 ) -> Member:
-    """Return the largest member that a budget allows.
+    """Return the largest member within a budget.
 
     Args:
         build: Builder of the baseline at any scale.
-        phis: The members to choose from.
-        budget: What there is.
-        coefficients: alpha, beta and gamma.
+        phis: phi of each member to choose from, at least 0; 0 is the baseline.
+        budget: Bounds on multiply-adds, parameters and latency.
+        coefficients: alpha, beta and gamma, each at least 1.
 
     Returns:
         The member.
 
     Raises:
-        ValueError: If none fits; the message names the nearest.
+        ValueError: If no member fits; the message names the nearest.
     """
     family = sorted(members(build, phis, coefficients), key=lambda member: member.macs)
     return budget.last(
@@ -108,29 +111,30 @@ def member_for_budget(
 
 
 def build_scaled(build: Scalable, factors: Factors) -> keras.Model:
-    """Build the baseline, grown by these factors."""
+    """Build the baseline, scaled by these factors."""
     return build(depth=factors.depth, width=factors.width, resolution=factors.resolution)
 
 
 @dataclass(frozen=True)
 class ScaledCost:
-    """What a grown baseline costs."""
+    """Counts of a scaled baseline."""
 
     size: tuple[int, int]
+    """Height and width of the input in pixels."""
     parameters: int
     macs: int
 
 
 def scaled_cost(build: Scalable, factors: Factors = _UNSCALED) -> ScaledCost:
-    """Count the baseline, grown by these factors, without giving it weights.
+    """Count a scaled baseline without allocating weights.
 
     Raises:
-        ValueError: If we do not know what one of its layers does.
+        ValueError: If the multiply-adds of a layer are unknown.
     """
     with weightless():
         model = build_scaled(build, factors)
         cost = profile(model)
     if cost.macs is None:
-        raise ValueError(f"multiply-adds are unknown of {[layer.name for layer in cost.unknown]}")
+        raise ValueError(f"multiply-adds are unknown for the layers {[layer.name for layer in cost.unknown]}")
     _, height, width, _ = model.input_shape
     return ScaledCost((height, width), cost.parameters, cost.macs)

@@ -1,21 +1,21 @@
-"""Packages that only an extra installs."""
+"""Import of packages that only an extra of keras-archs installs."""
 
 import importlib
 from types import ModuleType
 
 
 def import_extra(package: str, extra: str) -> ModuleType:
-    """Import a package, or say what to install.
+    """Import a package, or name the extra that installs it.
 
     Args:
-        package: The module's name.
-        extra: Extra of keras-archs that has it.
+        package: Module name, e.g. ``"matplotlib.figure"``.
+        extra: Extra of keras-archs that installs the package, e.g. ``"analysis"``.
 
     Returns:
         The module.
 
     Raises:
-        ModuleNotFoundError: If it is not installed; the message says how to.
+        ModuleNotFoundError: If the package is not installed; the message has the ``pip install`` command.
     """
     try:
         return importlib.import_module(package)

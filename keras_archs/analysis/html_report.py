@@ -1,4 +1,4 @@
-"""A picture and its table as one HTML file, which needs nothing else: no network, no script."""
+"""A figure and its table as one self-contained HTML page: no scripts, no external resources."""
 
 import io
 import re
@@ -26,22 +26,22 @@ tbody tr:hover { background: #f3f6fa }
 
 
 def html_page(title: str, figure: "Figure", headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a picture and its table as a page.
+    """Return an HTML page with a figure and its table.
 
     Args:
-        title: Of the page.
-        figure: A matplotlib figure. An artist whose ``gid`` is the first cell of a row, or begins with it and a slash,
-            shows the row when a pointer is over it.
-        headings: Of the table, one per column.
-        rows: Its cells, as text; the first names the row.
+        title: Title of the page, also its heading.
+        figure: A matplotlib figure. An artist whose ``gid`` is the first cell of a row, or that cell followed by a
+            slash and any text, shows the row as a tooltip.
+        headings: Column headings of the table.
+        rows: Cells of the table as plain text; the first cell names the row.
 
     Returns:
-        A complete HTML document, with the picture as vector graphics.
+        A complete HTML document with the figure as inline SVG.
 
     Raises:
-        ModuleNotFoundError: Without matplotlib.
+        ModuleNotFoundError: If matplotlib (extra ``analysis``) is not installed.
     """
-    told = {row[0]: "\n".join(map(": ".join, zip(headings, row, strict=True))) for row in rows}
+    tooltips = {row[0]: "\n".join(map(": ".join, zip(headings, row, strict=True))) for row in rows}
     head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
     body = "\n".join(_row(row) for row in rows)
     return f"""<!doctype html>
@@ -56,7 +56,7 @@ def html_page(title: str, figure: "Figure", headings: Sequence[str], rows: Seque
 <main>
 <h1>{escape(title)}</h1>
 <figure role="img" aria-label="{escape(title)}: the numbers are in the table below">
-{_svg(figure, told)}
+{_svg(figure, tooltips)}
 </figure>
 <div class="table">
 <table>
@@ -73,21 +73,21 @@ def html_page(title: str, figure: "Figure", headings: Sequence[str], rows: Seque
 
 
 def _row(row: Sequence[str]) -> str:
-    first, *others = map(escape, row)
-    return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
+    name, *cells = map(escape, row)
+    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
-def _svg(figure: "Figure", told: dict[str, str]) -> str:
-    """The figure's SVG element, whose groups say what is told of them."""
+def _svg(figure: "Figure", tooltips: dict[str, str]) -> str:
+    """Return the figure as an SVG element, with a ``<title>`` in each group that has a tooltip."""
     file = io.StringIO()
     with import_extra("matplotlib", "analysis").rc_context({"svg.fonttype": "none", "svg.hashsalt": "keras-archs"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = file.getvalue()
-    svg = svg[svg.index("<svg") :]  # within HTML, without an XML declaration
+    svg = svg[svg.index("<svg") :]  # inline SVG must not have an XML declaration
 
     def with_title(group: re.Match[str]) -> str:
         gid = unescape(group["id"])
-        row = told.get(gid) or told.get(gid.partition("/")[0])
-        return f"{group[0]}<title>{escape(row)}</title>" if row else group[0]
+        tooltip = tooltips.get(gid) or tooltips.get(gid.partition("/")[0])
+        return f"{group[0]}<title>{escape(tooltip)}</title>" if tooltip else group[0]
 
     return re.sub(r'<g id="(?P<id>[^"]*)">', with_title, svg)

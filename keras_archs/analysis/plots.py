@@ -1,7 +1,7 @@
-"""Pictures of costs and of what networks have learnt; matplotlib comes with the extra ``analysis``.
+"""Figures of costs and of explanations; matplotlib comes with the extra ``analysis``.
 
-What a row of a table stands for has that row's name as its ``gid``, so that
-`keras_archs.analysis.html_report` can say what it is.
+Each artist that stands for a table row has the row's first cell as its ``gid``, which
+`keras_archs.analysis.html_report` turns into a tooltip.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from keras_archs.analysis.cost import Cost
 from keras_archs.analysis.extras import import_extra
 from keras_archs.cards.model_card import ModelCard
 
-_NAMED = 20
-"""More names than these would hide each other."""
+_MAX_ANNOTATED = 20
+"""Largest number of points whose names are written beside them; more would overlap."""
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 def plot_cost(cost: Cost, title: str = "") -> "Figure":
-    """Draw what each stage of a network costs: multiply-adds, parameters, activations and memory traffic.
+    """Draw the cost of each stage of a network: multiply-adds, parameters, activations and memory traffic.
 
     Args:
-        cost: What `keras_archs.profile` returned.
-        title: Of the picture.
+        cost: Result of `keras_archs.profile`.
+        title: Title of the figure.
 
     Returns:
-        A matplotlib figure.
+        A matplotlib figure with a bar per stage in each of four panels.
 
     Raises:
-        ModuleNotFoundError: Without matplotlib.
+        ModuleNotFoundError: If matplotlib (extra ``analysis``) is not installed.
     """
     figure = _figure(10, 2 + 0.28 * len(cost.stages))
     stages = [stage.stage for stage in cost.stages]
@@ -48,15 +48,15 @@ def plot_cost(cost: Cost, title: str = "") -> "Figure":
     axes = figure.subplots(1, len(quantities), sharey=True)
     for axis, (name, values) in zip(axes, quantities.items(), strict=True):
         bars = axis.barh(stages, [value / 1e6 for value in values], color="#4477aa")
-        for bar, size in zip(bars, stages, strict=True):
-            bar.set_gid(f"{size}/{name.partition(',')[0]}".replace(" ", "-"))
+        for bar, stage in zip(bars, stages, strict=True):
+            bar.set_gid(f"{stage}/{name.partition(',')[0]}".replace(" ", "-"))
         axis.set_title(name, fontsize=9)
         axis.grid(axis="x", alpha=0.3)
-    axes[0].invert_yaxis()  # computation goes from the top down
+    axes[0].invert_yaxis()  # the first stage on top
     axes[0].set_ylabel("size of the feature maps")
-    for place, stage in enumerate(cost.stages):
-        if stage.macs is None:
-            axes[0].annotate("unknown", (0, place), fontsize=8, va="center")
+    for row, stage_cost in enumerate(cost.stages):
+        if stage_cost.macs is None:
+            axes[0].annotate("unknown", (0, row), fontsize=8, va="center")
     figure.suptitle(title)
     return figure
 
@@ -64,19 +64,20 @@ def plot_cost(cost: Cost, title: str = "") -> "Figure":
 def plot_comparison(
     cards: Sequence[ModelCard], costs: Sequence[float] | None = None, cost_label: str = "multiply-adds, millions"
 ) -> "Figure":
-    """Draw published accuracy against what networks cost, both of which their cards know.
+    """Draw published top-1 accuracy against cost, for networks described by their cards.
 
     Args:
-        cards: The networks. Those without a published accuracy are left out, and named below the picture.
-        costs: What to draw them against, e.g. measured milliseconds; None for their multiply-adds.
-        cost_label: What the costs are.
+        cards: Cards of the networks. Networks without a published accuracy are not drawn, but named below the figure.
+        costs: Cost of each network, all positive, e.g. measured milliseconds; None for the multiply-adds in millions.
+        cost_label: Label of the cost axis, with the unit.
 
     Returns:
-        A matplotlib figure; the area of a dot is proportional to the number of parameters. Many dots have no names.
+        A matplotlib figure. The area of a dot is proportional to the number of parameters; dots are named if there are
+        at most 20.
 
     Raises:
         ValueError: If no network has a published accuracy.
-        ModuleNotFoundError: Without matplotlib.
+        ModuleNotFoundError: If matplotlib (extra ``analysis``) is not installed.
     """
     values = [card.cost.macs / 1e6 for card in cards] if costs is None else costs
     points = [(card, value, card.top1.value) for card, value in zip(cards, values, strict=True) if card.top1]
@@ -89,14 +90,14 @@ def plot_comparison(
     for number, family in enumerate(families):
         members = sorted((cost, top1, card) for card, cost, top1 in points if card.family == family)
         xs, ys = [cost for cost, *_ in members], [top1 for _, top1, _ in members]
-        colour = palette(number * 2 % 20 + number // 10)  # first the ten dark ones
+        colour = palette(number * 2 % 20 + number // 10)  # tab20 alternates dark and light colours: dark ones first
         axis.plot(xs, ys, alpha=0.4, color=colour)
         for cost, top1, card in members:
             area = 4 * card.cost.parameters / 1e6
             axis.scatter(cost, top1, s=area, color=[colour], alpha=0.8, gid=card.name)
-            if len(points) <= _NAMED:
+            if len(points) <= _MAX_ANNOTATED:
                 axis.annotate(card.name, (cost, top1), xytext=(5, -9), textcoords="offset points", fontsize=7)
-        axis.scatter([], [], color=[colour], label=family, alpha=0.8)  # the legend's, of one size
+        axis.scatter([], [], color=[colour], label=family, alpha=0.8)  # equal dots in the legend
     axis.set_xscale("log")
     ticker = import_extra("matplotlib.ticker", "analysis")
     axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
@@ -115,16 +116,16 @@ def plot_comparison(
 
 
 def plot_growth(families: Mapping[str, Sequence["Member"]]) -> "Figure":
-    """Draw how families grow beside 2^phi, and by what they miss it.
+    """Draw the growth of families by compound scaling, and its ratio to 2^phi.
 
     Args:
-        families: What `keras_archs.members` returned, by the name of the baseline.
+        families: Results of `keras_archs.members` by the name of the baseline.
 
     Returns:
-        A matplotlib figure: multiply-adds relative to the baseline's, and these relative to 2^phi.
+        A matplotlib figure with two panels: multiply-adds relative to the baseline's, and that growth divided by 2^phi.
 
     Raises:
-        ModuleNotFoundError: Without matplotlib.
+        ModuleNotFoundError: If matplotlib (extra ``analysis``) is not installed.
     """
     figure = _figure(10, 4.5)
     growth, ratio = figure.subplots(1, 2)
@@ -145,7 +146,7 @@ def plot_growth(families: Mapping[str, Sequence["Member"]]) -> "Figure":
     growth.set_yscale("log", base=2)
     growth.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     growth.set_ylabel("multiply-adds, relative to the baseline")
-    ratio.set_ylabel("the same, relative to 2^phi")
+    ratio.set_ylabel("multiply-adds, relative to 2^phi times the baseline")
     for axis in (growth, ratio):
         axis.set_xlabel("phi")
         axis.set_xticks(ideal)
@@ -155,18 +156,18 @@ def plot_growth(families: Mapping[str, Sequence["Member"]]) -> "Figure":
 
 
 def plot_excitations(excitations: Mapping[str, NDArray[np.float32]], labels: Sequence[str]) -> "Figure":
-    """Draw how squeeze-and-excitation weighs channels, by class and depth (Hu et al. 2017, figure 5).
+    """Draw the gates of squeeze-and-excitation by class and depth (Hu et al. 2017, figure 5).
 
     Args:
-        excitations: What `keras_archs.squeeze_excitations` returned, of one image per class, or of each
-            class's mean.
-        labels: What the rows are called.
+        excitations: Gates of shape (n, channels), 0 to 1, by block name: a row per class, of one image or the mean
+            over several. `keras_archs.squeeze_excitations` returns them for each image.
+        labels: Name of each of the n rows, for the legend.
 
     Returns:
-        A matplotlib figure: a panel per block, a line per row.
+        A matplotlib figure with a panel per block and a line per row.
 
     Raises:
-        ModuleNotFoundError: Without matplotlib.
+        ModuleNotFoundError: If matplotlib (extra ``analysis``) is not installed.
     """
     columns = min(4, len(excitations))
     rows = -(-len(excitations) // columns)
@@ -177,7 +178,7 @@ def plot_excitations(excitations: Mapping[str, NDArray[np.float32]], labels: Seq
             panel.plot(gate, linewidth=0.6, label=label)
         panel.set_title(block, fontsize=8)
         panel.tick_params(labelsize=7)
-    for panel in panels:  # what is left over
+    for panel in panels:  # `zip` has consumed the panels in use
         panel.axis("off")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(labels))
     figure.supxlabel("channel", fontsize=8)
@@ -186,30 +187,30 @@ def plot_excitations(excitations: Mapping[str, NDArray[np.float32]], labels: Seq
 
 
 def plot_feature_reuse(reuse: Mapping[str, NDArray[np.float32]]) -> "Figure":
-    """Draw what the layers of a DenseNet use of the ones before them (Huang et al. 2016, figure 5).
+    """Draw how strongly the layers of a DenseNet use earlier layers (Huang et al. 2016, figure 5).
 
     Args:
-        reuse: What `keras_archs.analysis.explanations.feature_reuse` returned.
+        reuse: Result of `keras_archs.feature_reuse`.
 
     Returns:
-        A matplotlib figure: a heat map per dense block, each column divided by its largest value.
+        A matplotlib figure with a heat map per dense block, each column divided by its largest value.
 
     Raises:
-        ModuleNotFoundError: Without matplotlib.
+        ModuleNotFoundError: If matplotlib (extra ``analysis``) is not installed.
     """
     figure = _figure(4 * len(reuse), 4)
     panels = figure.subplots(1, len(reuse), squeeze=False)[0]
     for panel, (block, matrix) in zip(panels, reuse.items(), strict=True):
-        picture = panel.imshow(matrix / np.nanmax(matrix, axis=0), cmap="viridis", vmin=0, vmax=1)
+        heat_map = panel.imshow(matrix / np.nanmax(matrix, axis=0), cmap="viridis", vmin=0, vmax=1)
         panel.set_title(block, fontsize=9)
         panel.set_xlabel("layer that takes, less 1", fontsize=8)
     panels[0].set_ylabel("layer that is taken; 0 is the input", fontsize=8)
-    figure.colorbar(picture, ax=list(panels), shrink=0.8)
+    figure.colorbar(heat_map, ax=list(panels), shrink=0.8)
     return figure
 
 
 def _figure(width: float, height: float) -> "Figure":
-    # Not through pyplot: no window, no state, nothing to close.
+    # A Figure without pyplot opens no window, keeps no global state and need not be closed.
     figure: Figure = import_extra("matplotlib.figure", "analysis").Figure(
         (width, height), layout="constrained", dpi=120
     )

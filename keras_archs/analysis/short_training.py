@@ -1,4 +1,4 @@
-"""How good a network is after a short training: what scores the candidates of a search."""
+"""Score of a network by its accuracy after a short training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,64 +13,73 @@ from keras_archs.analysis.extras import import_extra
 from keras_archs.layers import Recomputed, StochasticResidual
 
 _MOMENTUM = 0.9
-"""Of the normalisations' statistics, in a short training."""
+"""Momentum of the moving statistics of batch normalisation in a short training."""
 
 
 @dataclass(frozen=True)
 class ShortTraining:
-    """Scores a network by its accuracy after a short training."""
+    """Data and settings of a short training; a call trains a network and returns its validation accuracy."""
 
     images: NDArray[np.float32]
-    """Of shape (n, height, width, channels), normalised; resized to what a network takes."""
+    """Normalised training images of shape (n, height, width, channels); resized to the network's input size."""
     labels: NDArray[np.int64]
-    """Of shape (n,), from 0; a network may have more classes."""
+    """Class indices of shape (n,), from 0; the network may have more classes."""
     validation_images: NDArray[np.float32]
+    """Normalised validation images of shape (m, height, width, channels)."""
     validation_labels: NDArray[np.int64]
+    """Class indices of shape (m,), from 0."""
     epochs: int = 1
+    """Passes over the training images."""
     batch: int = 32
+    """Images per training step."""
     seed: int = 0
+    """Seed of Keras' random numbers: order of the images, dropout and stochastic depth."""
 
     @classmethod
     def on_digits(cls, *, epochs: int = 5, batch: int = 32, seed: int = 0) -> "ShortTraining":
-        """Train on scikit-learn's handwritten digits: 1,297 of its 1,797 images of 8x8 pixels, the others to validate.
+        """Return a short training on the 1,797 handwritten digits of scikit-learn: 1,297 to train, 500 to validate.
 
-        They come with the package, so that nothing is downloaded. They tell networks that learn fast from ones that do
-        not, and not which would be better in the end. After a single epoch deep networks are still near chance, 0.1.
+        The images of 8x8 pixels come with scikit-learn, so that nothing is downloaded. The score separates networks
+        that learn fast from networks that learn slowly; it does not predict accuracy after a full training. After a
+        single epoch deep networks are still near chance, 0.1.
 
         Args:
-            epochs: How often each image is seen.
-            batch: Images in a step.
-            seed: Of the order in training.
+            epochs: Passes over the training images.
+            batch: Images per training step.
+            seed: Seed of Keras' random numbers.
 
         Returns:
-            The scoring, for networks with three channels and at least 10 classes.
+            The training, for networks with three input channels and at least 10 classes.
 
         Raises:
-            ModuleNotFoundError: Without scikit-learn, which the extra ``analysis`` installs.
+            ModuleNotFoundError: If scikit-learn (extra ``analysis``) is not installed.
         """
         digits = import_extra("sklearn.datasets", "analysis").load_digits()
-        grey = digits.images.astype(np.float32)[..., None] / 8 - 1  # 0 to 16
+        grey = digits.images.astype(np.float32)[..., None] / 8 - 1  # from 0..16 to -1..1
         images = np.repeat(grey, 3, axis=-1)
         labels = digits.target.astype(np.int64)
         return cls(images[:-500], labels[:-500], images[-500:], labels[-500:], epochs, batch, seed)
 
     def __call__(self, model: keras.Model) -> float:
-        """Train the network from its present weights on, and return its accuracy on the other images, 0 to 1."""
+        """Train a network, starting from its current weights, and return its validation accuracy, 0 to 1."""
         keras.utils.set_random_seed(self.seed)
         height, width = model.input_shape[1:3]
-        # Resized in the graph, a batch at a time: all images at a large network's size would fill the memory.
+        # Resizing in the graph holds one batch in memory; all images at a large network's size would not fit.
         resized = keras.Sequential([keras.Input(self.images.shape[1:]), layers.Resizing(height, width), model])
         resized.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-        with _quick_statistics(model):
+        with _fast_statistics(model):
             resized.fit(self.images, self.labels, batch_size=self.batch, epochs=self.epochs, verbose=0)
-        results = resized.evaluate(self.validation_images, self.validation_labels, verbose=0, return_dict=True)
-        return float(results["accuracy"])
+        metrics = resized.evaluate(self.validation_images, self.validation_labels, verbose=0, return_dict=True)
+        return float(metrics["accuracy"])
 
 
 @contextmanager
-def _quick_statistics(model: keras.Model) -> Iterator[None]:
-    """Networks' own momenta, 0.9 to 0.9997, average statistics over more steps than a short training may have."""
-    momenta = {one: one.momentum for one in _normalisations(model)}
+def _fast_statistics(model: keras.Model) -> Iterator[None]:
+    """Lower the momentum of the moving statistics within the context.
+
+    The networks' own momenta, 0.9 to 0.9997, average over more steps than a short training may have.
+    """
+    momenta = {normalisation: normalisation.momentum for normalisation in _normalisations(model)}
     try:
         for normalisation in momenta:
             normalisation.momentum = _MOMENTUM
@@ -81,6 +90,7 @@ def _quick_statistics(model: keras.Model) -> Iterator[None]:
 
 
 def _normalisations(model: keras.Model) -> Iterator[layers.BatchNormalization]:
+    """Yield the batch normalisations of a model, nested models and wrapped branches included."""
     for layer in model.layers:
         inner = layer.branch if isinstance(layer, StochasticResidual | Recomputed) else layer
         if isinstance(inner, keras.Model):

@@ -1,26 +1,37 @@
-"""Networks whose weights have shapes but no values: enough to count what they cost."""
+"""Networks whose weights have shapes but no values, for counting; the package's only import of private Keras names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import requires
 
 import keras
-from keras.src.backend.common import global_state
+
+try:
+    from keras.src.backend.common.global_state import get_global_attribute
+except ImportError as error:
+    _SUPPORTED = next(filter(re.compile(r"keras\s*[<>=!~]").match, requires("keras-archs") or ()), "keras")
+    raise ImportError(
+        f"Keras {keras.__version__} has moved `get_global_attribute`, which counting without weights needs; "
+        f"install a version that keras-archs supports: pip install '{_SUPPORTED}'"
+    ) from error
 
 
 @contextmanager
 def weightless() -> Iterator[None]:
-    """Within it, networks are built without giving their weights values, which takes neither time nor memory.
+    """Build networks without allocating their weights, within the context.
 
-    They are for looking at, and cannot be given values later.
+    Such a network can be inspected and counted. It cannot compute, and cannot be given values later.
     """
-    # Keras keeps what has no values yet, to give it some whenever the next scope ends: those of every network that was
-    # ever counted, in the midst of exporting a small one. There is no public way to the list.
-    pending = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
-    others = len(pending)
+    # Keras lists variables without values, and initialises all of them when the next StatelessScope ends, e.g. during
+    # an export: without the deletion below, every network ever counted would be allocated then. There is no public
+    # access to the list.
+    uninitialized = get_global_attribute("uninitialized_variables", [], set_to_default=True)
+    before = len(uninitialized)
     try:
         with keras.StatelessScope(initialize_variables=False):
             yield
     finally:
-        del pending[others:]
+        del uninitialized[before:]

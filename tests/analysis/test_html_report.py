@@ -1,4 +1,4 @@
-"""A picture with its table as a page: whatever is in it, it stays text."""
+"""HTML pages of a figure and its table: text is escaped, points have tooltips, and pages are reproducible."""
 
 from matplotlib.figure import Figure
 
@@ -7,18 +7,18 @@ from keras_archs.analysis.html_report import html_page
 NASTY = "</title><script>alert(1)</script>&\"'"
 
 
-def test_text_is_never_markup() -> None:
+def test_text_is_always_escaped() -> None:
     figure = Figure()
     figure.subplots().plot(1, 1, "o", gid=NASTY, label=NASTY)
     page = html_page(NASTY, figure, ["name", NASTY], [[NASTY, "<b>bold</b>"]])
     assert "<script" not in page
     assert "<b>" not in page
     assert "<td>&lt;b&gt;bold&lt;/b&gt;</td>" in page
-    assert page.count("</title>") == 2  # of the page and of the point
+    assert page.count("</title>") == 2  # one of the page, one of the point
     assert "<title>name: &lt;/title&gt;&lt;script&gt;" in page
 
 
-def test_a_point_shows_its_row() -> None:
+def test_a_point_has_its_row_as_tooltip() -> None:
     figure = Figure()
     axis = figure.subplots()
     axis.plot(1, 1, "o", gid="first")
@@ -30,7 +30,7 @@ def test_a_point_shows_its_row() -> None:
     assert '<g id="third"><title>' not in page
 
 
-def test_the_same_figure_makes_the_same_page() -> None:
+def test_the_same_figure_gives_the_same_page() -> None:
     def page() -> str:
         figure = Figure()
         figure.subplots().plot([1, 2], [3, 4], "o-")

@@ -1,4 +1,4 @@
-"""Receptive fields are what gradients say: the pixels that one feature depends on."""
+"""Computed receptive fields equal the pixels at which the gradient of a feature is not zero."""
 
 import keras
 import numpy as np
@@ -11,19 +11,19 @@ from keras_archs.analysis.weightless import weightless
 
 
 def by_gradient(model: keras.Model, size: int) -> tuple[int, int]:
-    """Height and width of the pixels that the feature in the middle reacts to."""
+    """Height and width of the pixels on which the central feature depends, by its gradient."""
     image = tf.Variable(tf.zeros((1, size, size, 1)))
     with tf.GradientTape() as tape:
         features = model(image)
         middle = features.shape[1] // 2
         feature = tf.reduce_sum(features[0, middle, middle])
-    touched = np.abs(np.asarray(tape.gradient(feature, image)))[0, :, :, 0] > 0
-    rows, columns = np.flatnonzero(touched.any(axis=1)), np.flatnonzero(touched.any(axis=0))
+    depends = np.abs(np.asarray(tape.gradient(feature, image)))[0, :, :, 0] > 0
+    rows, columns = np.flatnonzero(depends.any(axis=1)), np.flatnonzero(depends.any(axis=0))
     return int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
 
 
 def linear(*stack: keras.Layer, size: int = 61) -> keras.Model:
-    """Positive weights, so that no path to a pixel cancels another."""
+    """A stack with all weights at 1, so that no two paths to a pixel cancel."""
     model = keras.Sequential([keras.Input((size, size, 1)), *stack])
     model.set_weights([np.ones_like(weight) for weight in model.get_weights()])
     return model
@@ -39,12 +39,12 @@ def linear(*stack: keras.Layer, size: int = 61) -> keras.Model:
     ],
     ids=["windows", "strides", "dilation", "pooling"],
 )
-def test_of_a_stack(stack: tuple[keras.Layer, ...]) -> None:
+def test_receptive_field_of_a_stack(stack: tuple[keras.Layer, ...]) -> None:
     model = linear(*stack)
     assert keras_archs.profile(model).layers[-1].receptive_field == by_gradient(model, 61)
 
 
-def test_branches_see_as_much_as_the_one_that_sees_most() -> None:
+def test_a_sum_of_branches_has_the_largest_receptive_field_of_them() -> None:
     images = keras.Input((31, 31, 1))
     narrow, wide = layers.Conv2D(1, 3, padding="same")(images), layers.Conv2D(1, 9, padding="same")(images)
     model = keras.Model(images, layers.Add()([narrow, wide]))
@@ -52,8 +52,8 @@ def test_branches_see_as_much_as_the_one_that_sees_most() -> None:
     assert keras_archs.profile(model).layers[-1].receptive_field == by_gradient(model, 31) == (9, 9)
 
 
-def test_of_published_networks() -> None:
-    """Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks", Distill (2019), has 483 for v1."""
+def test_receptive_fields_of_published_networks() -> None:
+    """Araujo et al., "Computing Receptive Fields of Convolutional Neural Networks" (2019), give 483 for ResNet v1."""
     for arguments, expected in (({}, 427), ({"stride_in_1x1": True}, 483)):
         with weightless():
             cost = keras_archs.profile(keras_archs.create_model("resnet-50", **arguments))
@@ -62,7 +62,7 @@ def test_of_published_networks() -> None:
         assert fields["avg_pool"] is fields["predictions"] is None
 
 
-def test_gates_do_not_count_and_dropped_branches_do() -> None:
+def test_squeeze_excitation_gates_are_ignored_and_droppable_branches_are_not() -> None:
     with weightless():
         costs = [
             keras_archs.profile(keras_archs.create_model(name))
@@ -74,6 +74,6 @@ def test_gates_do_not_count_and_dropped_branches_do() -> None:
     assert ends[0] == ends[1] == ends[2]
 
 
-def test_what_enlarges_is_not_known() -> None:
+def test_the_receptive_field_after_upsampling_is_unknown() -> None:
     model = keras.Sequential([keras.Input((8, 8, 1)), layers.Conv2D(1, 3), layers.UpSampling2D()])
     assert [layer.receptive_field for layer in keras_archs.profile(model).layers] == [(3, 3), None]

@@ -1,4 +1,4 @@
-"""By what fraction is computation reduced when a depthwise separable convolution is used?"""
+"""Fraction of the multiply-adds that depthwise separable convolutions need: formula against counts."""
 
 from fractions import Fraction
 
@@ -14,7 +14,9 @@ sides = st.integers(1, 9)
 
 
 @given(kernel=sides, in_channels=sides, out_channels=sides, size=sides)
-def test_the_closed_form(kernel: int, in_channels: int, out_channels: int, size: int) -> None:
+def test_the_ratio_is_1_over_n_plus_1_over_k_squared(
+    kernel: int, in_channels: int, out_channels: int, size: int
+) -> None:
     cost = keras_archs.separable_cost(kernel, in_channels, out_channels, size)
     assert cost.ratio == Fraction(1, out_channels) + Fraction(1, kernel**2)
     assert cost.ratio + cost.saved == 1
@@ -22,7 +24,9 @@ def test_the_closed_form(kernel: int, in_channels: int, out_channels: int, size:
 
 @settings(max_examples=10, deadline=None)
 @given(kernel=st.sampled_from([1, 3, 5]), in_channels=sides, out_channels=sides, size=sides)
-def test_real_layers_cost_what_the_formula_says(kernel: int, in_channels: int, out_channels: int, size: int) -> None:
+def test_the_formula_equals_the_counts_of_keras_layers(
+    kernel: int, in_channels: int, out_channels: int, size: int
+) -> None:
     cost = keras_archs.separable_cost(kernel, in_channels, out_channels, size)
 
     def macs(layer: keras.Layer) -> int | None:
@@ -33,7 +37,7 @@ def test_real_layers_cost_what_the_formula_says(kernel: int, in_channels: int, o
     assert cost.pointwise == macs(layers.Conv2D(out_channels, 1))
 
 
-def test_mobilenet_against_its_standard_twin_block_by_block() -> None:
+def test_each_block_of_mobilenet_has_the_ratio_of_the_formula() -> None:
     savings = keras_archs.mobilenet_savings()
     assert list(savings)[:3] == ["stage1_block1", "stage2_block1", "stage2_block2"]
     assert len(savings) == 13
@@ -41,8 +45,8 @@ def test_mobilenet_against_its_standard_twin_block_by_block() -> None:
     assert [cost.ratio for cost in savings.values()] == [Fraction(1, n) + Fraction(1, 9) for n in channels]
 
 
-def test_the_sums_are_those_of_the_papers_table_4() -> None:
-    """569 and 4,866 million multiply-adds; the paper does not say whether with the classifier's million."""
+def test_the_sums_are_the_papers_table_4() -> None:
+    """569 and 4,866 million multiply-adds; the paper does not say whether they include the classifier's million."""
     savings = keras_archs.mobilenet_savings().values()
     card = keras_archs.model_card("mobilenet-1.0-224")
     shared = card.cost.macs - sum(cost.separable for cost in savings)
@@ -58,6 +62,6 @@ def test_a_narrower_network_saves_less() -> None:
 
 
 @pytest.mark.parametrize("bad", [0, -3, 1.5, True, "3"])
-def test_what_is_no_size_is_refused(bad: int) -> None:
+def test_arguments_other_than_positive_integers_are_refused(bad: int) -> None:
     with pytest.raises(ValueError, match=rf"integers of at least 1; got {{'kernel': {bad!r}}}"):
         keras_archs.separable_cost(bad, 8, 8, 14)

@@ -1,4 +1,4 @@
-"""What scores the candidates of a search: accuracy after a short training on real images."""
+"""Score of a network: its accuracy after a short training on real images."""
 
 import sys
 
@@ -12,8 +12,8 @@ import keras_archs
 from tests.support.tiny import tiny
 
 
-def test_a_short_training_tells_what_can_be_learnt() -> None:
-    """Two photographs' patches: a network that sees learns them, and blind labels stay a coin toss."""
+def test_a_network_that_can_learn_scores_above_chance() -> None:
+    """Patches of two photographs as two classes; chance is 0.5."""
     random = np.random.default_rng(0)
     patches, labels = [], []
     for label, photograph in enumerate((data.coffee(), data.chelsea())):
@@ -37,8 +37,8 @@ def test_digits_come_without_a_network_connection() -> None:
     assert (training.epochs, training.seed) == (3, 7)
 
 
-def test_statistics_of_normalisation_keep_up_with_a_short_training() -> None:
-    """With a momentum of 0.9997, as MobileNet has it, they would be nearly what they were before."""
+def test_moving_statistics_follow_a_short_training() -> None:
+    """With MobileNet's momentum of 0.9997 they would hardly change in so few steps."""
     keras.utils.set_random_seed(0)
     images = keras.Input((8, 8, 3))
     x = layers.Conv2D(16, 3, activation="relu")(images)
@@ -50,7 +50,7 @@ def test_statistics_of_normalisation_keep_up_with_a_short_training() -> None:
         assert normalisation.momentum == 0.9997
 
 
-def test_without_scikit_learn_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'keras-archs\[analysis\]'"):
         keras_archs.search_coefficients(tiny)

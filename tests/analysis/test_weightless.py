@@ -1,8 +1,11 @@
-"""Networks that are only counted take no memory, neither at once nor later."""
+"""Networks that are only counted take no memory, neither when they are built nor later."""
 
 from __future__ import annotations
 
 import gc
+import importlib
+import re
+import sys
 import weakref
 from collections.abc import Callable
 
@@ -14,52 +17,52 @@ from keras_archs.analysis.weightless import weightless
 
 
 @keras.saving.register_keras_serializable("tests")
-class Counting(keras.initializers.Initializer):
-    """Zeros that know how often they were asked for."""
+class CountingZeros(keras.initializers.Initializer):
+    """Zeros that count their initialisations."""
 
-    asked = 0
+    calls = 0
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> keras.KerasTensor:
-        Counting.asked += 1
+        CountingZeros.calls += 1
         return keras.ops.zeros(shape, dtype)
 
 
 def dense() -> keras.Model:
-    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer=Counting())])
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, kernel_initializer=CountingZeros())])
 
 
-def values_are_given() -> None:
-    """What waits for values gets them when a scope ends, as it does in the midst of an export and of JAX's training."""
+def initialise_pending_variables() -> None:
+    """End a scope, as exports and JAX's training do: Keras then initialises all variables without values."""
     with keras.StatelessScope():
         pass
 
 
-def built_weightless() -> None:
+def build_weightless() -> None:
     with weightless():
         dense()
 
 
-def profiled() -> None:
+def build_and_profile() -> None:
     keras_archs.profile(dense())
 
 
-@pytest.mark.parametrize("count", [built_weightless, profiled])
-def test_what_was_counted_is_never_given_values(count: Callable[[], None]) -> None:
+@pytest.mark.parametrize("count", [build_weightless, build_and_profile])
+def test_counted_networks_are_never_initialised(count: Callable[[], None]) -> None:
     count()
-    asked = Counting.asked
-    values_are_given()
-    assert Counting.asked == asked
+    calls = CountingZeros.calls
+    initialise_pending_variables()
+    assert CountingZeros.calls == calls
 
 
-def test_what_waited_before_still_gets_its_values() -> None:
+def test_variables_pending_before_the_context_are_still_initialised() -> None:
     with keras.StatelessScope(initialize_variables=False):
         model = dense()
-        built_weightless()
-    values_are_given()
+        build_weightless()
+    initialise_pending_variables()
     assert [weight.numpy().shape for weight in model.weights] == [(3, 2), (2,)]
 
 
-def test_a_network_that_was_counted_goes_away() -> None:
+def test_a_counted_network_is_garbage_collected() -> None:
     with weightless():
         model = keras_archs.MobileNet(alpha=0.25)
     assert model.count_params() == keras_archs.model_card("mobilenet-0.25-224").cost.parameters
@@ -67,3 +70,11 @@ def test_a_network_that_was_counted_goes_away() -> None:
     del model
     gc.collect()
     assert kernel() is None
+
+
+def test_a_keras_that_moved_the_private_name_is_refused_with_the_supported_versions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "keras.src.backend.common.global_state", None)
+    with pytest.raises(ImportError, match=rf"Keras {re.escape(keras.__version__)} .* pip install 'keras[^']*>=3\.15"):
+        importlib.reload(importlib.import_module("keras_archs.analysis.weightless"))

@@ -1,4 +1,4 @@
-"""The lecture's notebooks run, with small settings here, and are published as they ran with full ones."""
+"""The lecture's notebooks run with small settings, and are committed with the outputs of full settings."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ def text(output: NotebookNode) -> str:
     )
 
 
+@pytest.mark.slow
 @each
-def test_it_runs_and_what_it_claims_holds(path: Path, tmp_path: Path) -> None:
-    """Formulas against counts, networks against networks: the claims are assertions in its cells."""
+def test_the_notebook_runs_and_its_assertions_hold(path: Path, tmp_path: Path) -> None:
+    """The notebook's claims are assertions in its cells."""
     notebook = read(path)
     assert any(
         line.startswith(("assert ", "    assert ")) for cell in code(notebook) for line in cell.source.split("\n")
     )
     execute(notebook, tmp_path, small=True)
     assert not [output for output in outputs(notebook) if output.get("name") == "stderr"]
-    assert list(tmp_path.iterdir()) == [], "it leaves files behind"
+    assert list(tmp_path.iterdir()) == [], "the notebook leaves files behind"
 
 
 @each
-def test_it_can_be_read_without_running_it(path: Path) -> None:
+def test_the_notebook_is_committed_with_outputs_of_moderate_size(path: Path) -> None:
     notebook = read(path)
     cells = code(notebook)
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "not executed in one go"
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1)), "not executed in one run"
     pictures = [
         content
         for output in outputs(notebook)
@@ -65,8 +66,8 @@ def test_it_can_be_read_without_running_it(path: Path) -> None:
 
 
 @each
-def test_its_outputs_are_nobodys_machine(path: Path) -> None:
-    """No errors, warnings, terminal colours or paths, nor who executed it and when."""
+def test_the_outputs_do_not_reveal_the_machine(path: Path) -> None:
+    """Outputs hold no errors, warnings, terminal colours or paths; metadata holds no names and no times."""
     notebook = read(path)
     assert set(notebook.metadata) == {"kernelspec"}
     assert notebook.metadata.kernelspec.name == "python3"
@@ -77,7 +78,7 @@ def test_its_outputs_are_nobodys_machine(path: Path) -> None:
         assert not re.search(r"\x1b|/(tmp|home|root|usr|Users)/|[Ww]arning", text(output))
 
 
-def test_the_index_names_them_all() -> None:
+def test_the_index_lists_all_notebooks() -> None:
     index = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"\]\(([^)]+\.ipynb)\)", index) == [path.name for path in NOTEBOOKS]
     assert len(NOTEBOOKS) == 8

@@ -1,4 +1,4 @@
-"""The answers of TensorFlow: ``python -m tests.support.backend_references FOLDER`` writes weights and logits."""
+"""Reference weights and logits on TensorFlow: ``python -m tests.support.backend_references FOLDER`` writes them."""
 
 import sys
 from pathlib import Path
@@ -15,7 +15,7 @@ ANY_SIZE: dict[str, Any] = {"input_shape": (None, None, 3), "classes": 100, "cla
 
 
 def main(folder: Path) -> None:
-    """Write two files for each network."""
+    """Write the weights and the logits of each network, a file each."""
     for name in FAMILIES.values():
         keras.utils.clear_session()
         model = calibrated(create_model(name, **ANY_SIZE))

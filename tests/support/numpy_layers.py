@@ -1,4 +1,4 @@
-"""Layers in NumPy, for second implementations of networks from their papers. All tensors are channels-last."""
+"""Layers in NumPy, for independent implementations of networks from their papers. Tensors are channels-last."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ Weights = NDArray[np.float32]
 
 
 def convolution(x: Array, kernel: Weights, stride: int = 1) -> Array:
-    """Padded so that a stride of 1 keeps the size; in groups, if the kernel is for fewer channels."""
+    """Convolve with "same" padding; in groups if the kernel has fewer input channels than ``x``."""
     groups = x.shape[-1] // kernel.shape[2]
     if groups > 1:
         parts = zip(np.split(x, groups, axis=-1), np.split(kernel, groups, axis=-1), strict=True)
@@ -24,15 +24,15 @@ def convolution(x: Array, kernel: Weights, stride: int = 1) -> Array:
 
 
 def normalisation(x: Array, gamma: Weights, beta: Weights, mean: Weights, variance: Weights) -> Array:
-    """Of a batch, with Torch's epsilon."""
+    """Apply batch normalisation in inference, with Torch's epsilon of 1e-5."""
     return np.asarray((x - mean) / np.sqrt(variance + 1e-5) * gamma + beta)
 
 
 def relu(x: Array) -> Array:
-    """Nothing below zero."""
+    """Set negative numbers to zero."""
     return np.maximum(x, 0)
 
 
 def classifier(x: Array, kernel: Weights, bias: Weights) -> Array:
-    """Logits of the mean over height and width."""
+    """Return the logits after global average pooling and a dense layer."""
     return np.asarray(x.mean(axis=(1, 2)) @ kernel + bias)

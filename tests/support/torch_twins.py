@@ -1,4 +1,4 @@
-"""Torch networks with a Keras network's weights."""
+"""Copy a Keras network's weights into the same network in Torch, and compute its logits."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-# torchvision's compiled operators do not load beside every build of Torch, and only describing them needs them.
+# torchvision's compiled operators do not load beside every build of Torch. Only the registration of their fake
+# implementations needs them, and no test does.
 with mock.patch("torch.library.register_fake", lambda *_, **__: lambda function: function):
     import timm  # noqa: F401
     import torchvision  # noqa: F401
@@ -18,7 +19,7 @@ Floats = NDArray[np.float32]
 
 
 def residual_order(layer: keras.Layer) -> tuple[int, ...]:
-    """Where Torch registers this convolution or normalisation of a residual network: a block's shortcut comes last."""
+    """Return the position at which Torch registers a residual network's layer; shortcuts come last in their block."""
     unit = {"conv1": 1, "conv2": 2, "conv3": 3, "reduce": 4, "expand": 5, "shortcut": 6}
     first, *rest = layer.name.removesuffix("_bn").split("_")
     if first == "stem":
@@ -27,12 +28,14 @@ def residual_order(layer: keras.Layer) -> tuple[int, ...]:
 
 
 def give_weights(ours: keras.Model, theirs: torch.nn.Module, order: Callable[[keras.Layer], Any] | None = None) -> None:
-    """Copy by topology: the n-th convolution to the n-th, and so on; shapes and numbers must agree.
+    """Copy weights by position: the n-th convolution to the n-th convolution, and so on.
+
+    The numbers of layers and the shapes of weights must agree.
 
     Args:
-        ours: The network that has the weights.
-        theirs: The same in Torch.
-        order: Sort key of our layers; None if theirs are registered in the order of computation.
+        ours: Keras network to copy from.
+        theirs: Torch network to copy into.
+        order: Sort key of our layers; None if Torch registers its modules in the order of computation.
     """
 
     def pairs_of(torch_kind: type, *keras_kinds: type) -> Iterator[tuple[torch.nn.Module, keras.Layer]]:
@@ -63,9 +66,9 @@ def give_weights(ours: keras.Model, theirs: torch.nn.Module, order: Callable[[ke
 
 
 def logits(theirs: torch.nn.Module, images: Floats) -> Floats:
-    """What the network in inference says to channels-last images."""
+    """Return the logits of a Torch network in inference, for channels-last images."""
     theirs.eval()
     with torch.no_grad():
         pixels = torch.from_numpy(images.transpose(0, 3, 1, 2)).to(next(theirs.parameters()).dtype)
-        answer: Floats = theirs(pixels).numpy().astype(np.float32)
-    return answer
+        outputs: Floats = theirs(pixels).numpy().astype(np.float32)
+    return outputs
