@@ -1,5 +1,6 @@
-"""Draws the README's pictures: python docs/pictures.py."""
+"""Draw the committed pictures, and count the table of growth: python -m docs.pictures."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 from skimage import data
 
 import keras_archs
+from docs.tools.tables import GROWTH, count_growth
 from keras_archs.registry import SCALABLE
 
 HERE = Path(__file__).parent
@@ -34,7 +36,7 @@ COMPARED = (
 
 
 def activation_maps() -> Image.Image:
-    """Where EfficientNet-Lite0 sees what it names, in two photographs of scikit-image."""
+    """Draw the class activation maps of EfficientNet-Lite0 on two photographs of scikit-image."""
     name = "efficientnet-lite0"
     card, model = keras_archs.model_card(name), keras_archs.create_model(name, weights="imagenet")
     size = card.preprocessing.size
@@ -54,19 +56,24 @@ def _centre(photograph: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.
 
 
 def growth() -> Figure:
-    """How the family of each baseline of compound scaling grows, beside 2^phi."""
+    """Plot how the family of each baseline of compound scaling grows, beside 2^phi."""
     return keras_archs.plot_growth(
         {name: keras_archs.members(keras_archs.scalable(name), range(8)) for name in SCALABLE}
     )
 
 
 def main() -> None:
-    """Write the files."""
+    """Write the pictures and the table."""
     activation_maps().save(HERE / "activation_maps.png", optimize=True)
     names = [name for pattern in COMPARED for name in keras_archs.list_models(pattern)]
     cards = [card for name in names if (card := keras_archs.model_card(name)).preprocessing.size > (32, 32)]
     keras_archs.plot_comparison(cards).savefig(HERE / "compare.png")
     growth().savefig(HERE / "growth.png")
+    rows = [count_growth(name) for name in SCALABLE]
+    with GROWTH.open("w", encoding="utf-8", newline="") as table:
+        writer = csv.DictWriter(table, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == "__main__":

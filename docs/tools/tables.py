@@ -1,0 +1,229 @@
+"""Tables of the site as Markdown, from the cards, the settings and counted graphs: nothing is typed in."""
+
+# ruff: noqa: RUF001 (the multiplication sign stands between sizes)
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from starlette.types import Receive, Scope, Send
+
+from docs.tools.families import FAMILIES, networks
+from keras_archs.cards.model_card import ModelCard
+from keras_archs.cards.scaling import PAPER
+from keras_archs.registry import scalable
+from serving.core.errors import ServingError
+from serving.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[2]
+GROWTH = ROOT / "docs" / "growth.csv"
+"""Counted growth of the baselines, which ``python -m docs.pictures`` writes: too slow for each build."""
+PHIS = (1, 2, 4)
+_NETWORKS = ("network", "input", "parameters", "multiply-adds", "top-1", "weights", "source of top-1")
+_PER_CORE = {"streams": "one per core", "workers": "two per core"}
+"""Defaults that depend on the machine."""
+_RIGHT = {"input", "parameters", "multiply-adds", "top-1"}
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
+    """Return a Markdown table.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells of each row.
+        right: Names of the columns that are aligned to the right.
+    """
+    rule = ["---:" if name in set(right) else "---" for name in header]
+    lines = [header, rule, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def network_row(card: ModelCard) -> list[str]:
+    """Return a network's cells: the columns of the networks page."""
+    height, width = card.preprocessing.size
+    return [
+        f"`{card.name}`",
+        f"{height}×{width}",
+        f"{card.cost.parameters / 1e6:,.1f} M",
+        f"{card.cost.macs / 1e6:,.1f} M",
+        f"{card.top1.value:.1f} %" if card.top1 else "",
+        ", ".join(card.weights) or "untrained",
+        card.top1.source if card.top1 else "not published",
+    ]
+
+
+def all_networks() -> str:
+    """Return the networks page's tables: one section per family."""
+    parts = []
+    for family in FAMILIES:
+        rows = [network_row(card) for card in networks(family)]
+        parts.append(f"## [{family.title}](families/{family.slug}.md)\n\n{table(_NETWORKS, rows, _RIGHT)}")
+    return "\n".join(parts)
+
+
+def variants(slug: str) -> str:
+    """Return the table of a family page: each network with its builder's call; sources are on the networks page."""
+    (family,) = (family for family in FAMILIES if family.slug == slug)
+    header = ("network", "builder", *_NETWORKS[1:-1])
+    rows = []
+    for card in networks(family):
+        name, *cells, _ = network_row(card)
+        rows.append([name, f"{{py:func}}`{call(card)} <keras_archs.{card.builder}>`", *cells])
+    return table(header, rows, _RIGHT)
+
+
+def paper(slug: str) -> str:
+    """Return a line with the paper of a family."""
+    (family,) = (family for family in FAMILIES if family.slug == slug)
+    source = networks(family)[0].paper
+    return f"Paper: *{source.title}* ({source.year}), [arXiv:{source.arxiv}](https://arxiv.org/abs/{source.arxiv}).\n"
+
+
+def call(card: ModelCard) -> str:
+    """Return the call that builds a card's network."""
+    arguments = ", ".join(
+        f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value!r}"
+        for key, value in card.arguments.items()
+    )
+    return f"{card.builder}({arguments})"
+
+
+def growth() -> str:
+    """Return how the multiply-adds of each baseline grow under compound scaling, from the counts of `GROWTH`."""
+    alpha, beta, gamma = PAPER
+    step = alpha * beta**2 * gamma**2
+    header = (
+        "network",
+        f"{alpha:g} × depth",
+        f"{beta:g} × width",
+        f"{gamma:g} × resolution",
+        "φ = 1",
+        "φ = 2",
+        "φ = 4",
+    )
+    with GROWTH.open(encoding="utf-8") as counted:
+        rows = [
+            ["2^φ", "", "", "", *(f"{2**phi}" for phi in PHIS)],
+            ["formula", f"{alpha:.2f}", f"{beta**2:.2f}", f"{gamma**2:.2f}", *(f"{step**phi:.2f}" for phi in PHIS)],
+            *([f"`{name}`", *factors] for name, *factors in list(csv.reader(counted))[1:]),
+        ]
+    return table(header, rows, header[1:])
+
+
+def count_growth(name: str) -> dict[str, str]:
+    """Count a row of `GROWTH`: factors on a baseline's multiply-adds. Large members take minutes."""
+    from keras_archs.analysis.compound_family import members
+
+    build, (alpha, beta, gamma) = scalable(name), PAPER
+    alone = {"depth": (alpha, 1, 1), "width": (1, beta, 1), "resolution": (1, 1, gamma)}
+    counted = {column: members(build, (1,), coefficients)[0] for column, coefficients in alone.items()}
+    counted |= {f"phi={member.phi:g}": member for member in members(build, PHIS)}
+    return {"name": name} | {column: f"{member.growth:.2f}" for column, member in counted.items()}
+
+
+def settings() -> str:
+    """Return every setting of the gateway with its variable and default."""
+    rows = [
+        [
+            f"`{PREFIX}{name.upper()}`",
+            values(field.annotation),
+            _PER_CORE.get(name) or _default(field.default),
+            escaped(field.description or ""),
+        ]
+        for name, field in Settings.model_fields.items()
+    ]
+    return table(("variable", "values", "default", "meaning"), rows)
+
+
+def metrics() -> str:
+    """Return the gateway's metrics with their labels, as its collectors describe them."""
+    from prometheus_client import CollectorRegistry
+
+    from serving.app import create_engine
+    from serving.protocols.metrics import EngineMetrics, RequestMetrics
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        """Never called."""
+
+    registry = CollectorRegistry()
+    requests = RequestMetrics(app, registry=registry, published=list)
+    labels_of = {metric._name: metric._labelnames for metric in vars(requests).values() if hasattr(metric, "_name")}
+    registry.register(EngineMetrics(create_engine(Settings())))
+    rows = []
+    for metric in registry.collect():
+        labels = labels_of.get(metric.name) or getattr(metric, "_labelnames", None) or ()
+        suffix = "_total" if metric.type == "counter" else ""
+        rows.append(
+            [f"`{metric.name}{suffix}`", metric.type, ", ".join(f"`{label}`" for label in labels), metric.documentation]
+        )
+    return table(("metric", "type", "labels", "meaning"), rows)
+
+
+def alerts() -> str:
+    """Return the alerting rules of Prometheus."""
+    import yaml
+
+    rules = yaml.safe_load((ROOT / "docker" / "prometheus" / "alerts.yml").read_text(encoding="utf-8"))
+    rows = [
+        [
+            f"`{rule['alert']}`",
+            re.sub(r"\{\{ \$(?:labels\.)?(\w+).*?\}\}", r"*\1*", rule["annotations"]["summary"]),
+            f"`{' '.join(rule['expr'].split())}`",
+            rule["for"],
+        ]
+        for group in rules["groups"]
+        for rule in group["rules"]
+    ]
+    return table(("alert", "meaning", "condition", "for"), rows)
+
+
+def values(annotation: Any) -> str:
+    """Return the values of a type as a reader writes them: its choices, or a word."""
+    if get_origin(annotation) in (tuple, list):
+        return "list"
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
+    if get_origin(kinds[0]) is not None:
+        return values(kinds[0])
+    if all(isinstance(kind, str) for kind in kinds):
+        return ", ".join(f"`{kind}`" for kind in kinds)
+    return {"Path": "path", "str": "text", "int": "integer", "float": "number", "bool": "flag"}[kinds[0].__name__]
+
+
+def escaped(text: str) -> str:
+    """Return a text on one line, for Markdown: angle brackets outside code stay what they are."""
+    return " ".join(text.split()).replace("<", "&lt;")
+
+
+def _default(value: Any) -> str:
+    return "" if value in (None, ()) else f"`{value}`"
+
+
+def _kinds(kind: type[ServingError]) -> Iterator[type[ServingError]]:
+    """Yield the errors that have a type of their own: some subclasses answer as their parent."""
+    for subclass in kind.__subclasses__():
+        if "slug" in vars(subclass):
+            yield subclass
+        yield from _kinds(subclass)
+
+
+def problems() -> str:
+    """Return every kind of error with its status and type."""
+    kinds: list[type[ServingError]] = [
+        *sorted(_kinds(ServingError), key=lambda kind: (kind.status, kind.slug)),
+        ServingError,
+    ]
+    rows = [
+        [
+            str(kind.status),
+            f"`{kind.slug}`",
+            " ".join((kind.__doc__ or "").split()),
+            f"{kind.retry_after} s" if kind.retry_after else "",
+        ]
+        for kind in kinds
+    ]
+    rows[-1][2] = f"{ServingError.title}; the gateway's log has the reason."
+    return table(("status", "type", "meaning", "Retry-After"), rows, ("status",))
