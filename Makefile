@@ -7,7 +7,7 @@ MODEL ?= efficientnet-lite0
 PYTHON_IMAGE = $(shell sed -n 's/^ARG PYTHON_IMAGE=//p' docker/Dockerfile)
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: serve test container-test parity backends tf220 notebooks lint format lock clean
+.PHONY: serve test test-all container-test parity backends tf220 notebooks docs lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -17,8 +17,11 @@ serve: .venv/serve ## publish $(MODEL) with ImageNet weights if it is not there 
 	.venv/bin/keras-archs export $(MODEL) --weights imagenet --repository $(MODELS) --if-missing
 	.venv/bin/keras-archs serve --repository $(MODELS) --host $(HOST) --port $(PORT) --preload $(MODEL)
 
-test: .venv/dev ## run the tests
+test: .venv/dev ## run the tests, apart from slow ones
 	.venv/bin/python -m pytest -n 2 --dist worksteal
+
+test-all: .venv/dev ## run all tests
+	.venv/bin/python -m pytest -n 2 --dist worksteal -m 'not container'
 
 container-test: .venv/dev ## build the images and run compose.yaml under podman
 	@command -v podman >/dev/null || { echo "make container-test needs podman; on Debian: apt-get install podman" >&2; exit 2; }
@@ -38,21 +41,28 @@ tf220: .venv-tf220/ready .venv/dev ## load what is exported in TensorFlow 2.20, 
 notebooks: .venv/dev ## execute the notebooks anew, in place
 	.venv/bin/python -m notebooks.execute
 
-lint: .venv/dev ## run ruff and mypy
+lint: .venv/dev ## run ruff, mypy and import-linter
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
 
 format: .venv/dev ## let ruff mend what it can
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-lock: .venv/dev ## resolve every dependency anew into constraints.txt
+docs: .venv/docs ## build the documentation site into docs/_build/html; a broken link or reference fails
+	.venv/bin/python -m sphinx --builder html --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+	.venv/bin/python -m docs.tools.check_site docs/_build/html
+
+# Once a week, by hand, a newer Keras: raise its bound in pyproject.toml, `make lock .venv/dev`, `.ci/run`; commit the bound and
+# constraints.txt if all passes. keras_archs/analysis/weightless.py names what it needs of Keras' private names.
+lock: .venv/dev ## resolve the newest allowed dependencies into constraints.txt
 	.venv/bin/uv pip compile --quiet --universal --all-extras --upgrade --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
 
 clean: ## remove the environment and caches; published models stay
-	rm -rf .venv .venv-parity .venv-tf220 .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-tf220 .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis docs/_build docs/generated docs/notebooks
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -66,6 +76,10 @@ clean: ## remove the environment and caches; published models stay
 
 .venv/dev: .venv/serve
 	$(PIP_INSTALL) '.[dev]'
+	@touch $@
+
+.venv/docs: .venv/dev
+	$(PIP_INSTALL) '.[docs]'
 	@touch $@
 
 # Torch, JAX and their packages stay out of constraints.txt: nobody else needs them. Builds for CPUs will do.

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import keras_archs
-from tests.support.networks import assert_same, photographs
+from tests.support.networks import assert_same, photographs, relative_distance
 from tests.support.torch_twins import give_weights, logits, residual_order
 
 # After the module above, which makes them importable.
@@ -66,5 +66,4 @@ def test_a_wrong_variant_would_be_noticed(calibrate: Callable[[keras.Model], ker
     theirs = reference("resnet-50")
     give_weights(ours, theirs, residual_order)
     images = photographs(224, 224)
-    with pytest.raises(AssertionError):
-        assert_same(np.asarray(keras.ops.convert_to_numpy(ours(images))), logits(theirs, images), tolerance=1e-1)
+    assert relative_distance(np.asarray(keras.ops.convert_to_numpy(ours(images))), logits(theirs, images)) > 0.1
