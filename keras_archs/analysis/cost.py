@@ -9,7 +9,7 @@ pooling, additions and biases count nothing. ResNet-50 then costs 4.09 billion m
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +19,7 @@ import keras
 from keras import layers
 
 from keras_archs.analysis.extras import import_extra
+from keras_archs.analysis.multiply_adds import multiply_adds, size
 from keras_archs.analysis.receptive_field import Field, field_after
 from keras_archs.analysis.weightless import weightless
 from keras_archs.layers import Recomputed, StochasticResidual
@@ -184,7 +185,7 @@ def profile(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> C
     with weightless():
         walk = _Walk()
         walk.run(model, [keras.Input(shape, dtype=inputs[0].dtype)], [Field.of_image(shape)])
-    return Cost(_with_stages(walk.uses), _size(model.trainable_weights), _size(model.non_trainable_weights))
+    return Cost(_with_stages(walk.uses), size(model.trainable_weights), size(model.non_trainable_weights))
 
 
 def known_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> tuple[int, ...]:
@@ -262,21 +263,12 @@ def _layer_cost(
         kind=type(layer).__name__,
         stage="",
         output_shape=tuple(outputs.shape),
-        parameters=_size(weights),
-        macs=_macs(layer, inputs, outputs),
+        parameters=size(weights),
+        macs=multiply_adds(layer, inputs, outputs),
         activations=activations,
-        bytes_moved=_FLOAT32 * (read + _size(weights) + activations),
+        bytes_moved=_FLOAT32 * (read + size(weights) + activations),
         receptive_field=field.size if field else None,
     )
-
-
-def _macs(layer: keras.Layer, inputs: Sequence[keras.KerasTensor], outputs: keras.KerasTensor) -> int | None:
-    rule = next((rule for kinds, rule in _RULES if isinstance(layer, kinds)), None)
-    if rule:
-        return rule(layer, inputs[0] if inputs else outputs, outputs)
-    if isinstance(layer, layers.Layer):
-        return None
-    return None if type(layer).__name__ in _PRODUCTS else 0
 
 
 def _with_stages(uses: Sequence[LayerCost]) -> tuple[LayerCost, ...]:
@@ -285,92 +277,19 @@ def _with_stages(uses: Sequence[LayerCost]) -> tuple[LayerCost, ...]:
     Padding, and layers without height and width inside a stage, belong to the stage before them.
     """
 
-    def size(use: LayerCost) -> str:
+    def feature_size(use: LayerCost) -> str:
         sides = use.output_shape[1:-1]
         if use.kind.startswith(("ZeroPadding", "Cropping")) or all(side == 1 for side in sides):
             return ""
         return "x".join(map(str, sides))
 
-    sizes = [size(use) for use in uses]
+    sizes = [feature_size(use) for use in uses]
     last = max((place for place, name in enumerate(sizes) if name), default=-1)
     named, stage = [], next(filter(None, sizes), HEAD)
     for place, (use, name) in enumerate(zip(uses, sizes, strict=True)):
         stage = HEAD if place > last else name or stage
         named.append(replace(use, stage=stage))
     return tuple(named)
-
-
-def _size(weights: Iterable[keras.Variable]) -> int:
-    return sum(math.prod(variable.shape) for variable in weights)
-
-
-def _positions(tensor: keras.KerasTensor, channels: int) -> int:
-    """Return the number of pixels of one image, with channels first or last."""
-    elements: int = math.prod(tensor.shape[1:])
-    return elements // channels
-
-
-def _convolution(layer: keras.Layer, _: keras.KerasTensor, outputs: keras.KerasTensor) -> int:
-    # Also right for groups: the kernel's shape is (..., channels per group, filters).
-    return _positions(outputs, layer.filters) * _size([layer.kernel])
-
-
-def _depthwise(layer: keras.Layer, _: keras.KerasTensor, outputs: keras.KerasTensor) -> int:
-    *_window, channels, multiplier = layer.kernel.shape
-    return _positions(outputs, channels * multiplier) * _size([layer.kernel])
-
-
-def _separable(layer: keras.Layer, _: keras.KerasTensor, outputs: keras.KerasTensor) -> int:
-    return _positions(outputs, layer.filters) * _size([layer.depthwise_kernel, layer.pointwise_kernel])
-
-
-def _transposed(layer: keras.Layer, inputs: keras.KerasTensor, _: keras.KerasTensor) -> int:
-    return _positions(inputs, layer.kernel.shape[-1]) * _size([layer.kernel])
-
-
-def _dense(layer: keras.Layer, _: keras.KerasTensor, outputs: keras.KerasTensor) -> int:
-    return _positions(outputs, layer.units) * _size([layer.kernel])
-
-
-def _none(*_: Any) -> int:
-    return 0
-
-
-_ELEMENTWISE: tuple[type, ...] = tuple(
-    getattr(layers, name)
-    for name in """
-        Activation ELU InputLayer LeakyReLU Masking PReLU ReLU Softmax
-        BatchNormalization GroupNormalization LayerNormalization Normalization RMSNormalization UnitNormalization
-        Rescaling Resizing CenterCrop
-        Add Average Concatenate Maximum Minimum Multiply Subtract
-        AveragePooling1D AveragePooling2D AveragePooling3D MaxPooling1D MaxPooling2D MaxPooling3D
-        GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
-        GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D
-        Cropping1D Cropping2D Cropping3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
-        UpSampling1D UpSampling2D UpSampling3D Flatten Permute RepeatVector Reshape
-        ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise
-        SpatialDropout1D SpatialDropout2D SpatialDropout3D
-    """.split()  # noqa: SIM905  # a list of strings would be a page
-)
-
-_RULES: tuple[tuple[tuple[type, ...], Callable[..., int]], ...] = (
-    ((layers.Conv1D, layers.Conv2D, layers.Conv3D), _convolution),
-    ((layers.DepthwiseConv1D, layers.DepthwiseConv2D), _depthwise),
-    ((layers.SeparableConv1D, layers.SeparableConv2D), _separable),
-    ((layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose), _transposed),
-    ((layers.Dense,), _dense),
-    # By the convention these cost nothing: they move, compare or multiply numbers elementwise.
-    (_ELEMENTWISE, _none),
-)
-
-_PRODUCTS = {"Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv", "Dot", "DotProductAttention", "Einsum"} | {
-    "Inner",
-    "Matmul",
-    "Outer",
-    "Tensordot",
-    "Vdot",
-}
-"""All operations of `keras.ops` that multiply and add."""
 
 
 def published_costs() -> list[dict[str, str | int]]:

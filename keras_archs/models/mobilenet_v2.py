@@ -101,7 +101,7 @@ class CommonOptions(ClassifierOptions, total=False):
 
     dropout_rate: Annotated[DropoutRate, Override(default=0.2)]
     drop_path_rate: LinearDropPathRate
-    se_ratio: Annotated[SeRatio, Override(note="It follows each depthwise convolution, as in MobileNetV3.")]
+    se_ratio: Annotated[SeRatio, Override(note="Placed after each depthwise convolution, as in MobileNetV3.")]
 
 
 class MobileNetV2Options(CommonOptions, total=False):

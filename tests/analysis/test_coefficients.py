@@ -24,7 +24,7 @@ def test_feasible_points_grow_by_the_target_within_the_tolerance() -> None:
 
 
 def test_bisection_finds_the_same_points_as_counting_the_whole_grid() -> None:
-    grid = (1.0, 1.1, 1.2, 1.3)
+    grid = (1.0, 1.15, 1.3)
     baseline = keras_archs.members(tiny, (0,))[0].macs
     growths = {
         (alpha, beta, gamma): (keras_archs.members(tiny, (4,), (alpha, beta, gamma))[0].macs / baseline) ** (1 / 4)
@@ -38,6 +38,7 @@ def test_bisection_finds_the_same_points_as_counting_the_whole_grid() -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_papers_coefficients_are_feasible_for_efficientnet_b0_by_counted_growth() -> None:
     feasible = keras_archs.feasible_coefficients(
         keras_archs.EfficientNet, alphas=(1.1, 1.2), betas=(1.1,), gammas=(1.1, 1.15, 1.2)

@@ -26,6 +26,7 @@ from keras_archs.images.preprocessing import Preprocessing, load_image
 from keras_archs.repository import artifact, models_config
 from keras_archs.repository.artifact import ArtifactError
 from keras_archs.repository.checksums import verify
+from tests.support.slow import slow_except
 
 SMALL = Preprocessing(size=(32, 48), mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0), interpolation="bilinear")
 
@@ -200,7 +201,7 @@ np.save(out, answer)
 """
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-b0"])
+@pytest.mark.parametrize("name", slow_except(["efficientnet-lite0"], ["efficientnet-lite0", "efficientnet-b0"]))
 def test_a_clean_process_without_this_package_gives_the_same_answers(
     tmp_path: Path, photographs: dict[str, bytes], name: str
 ) -> None:

@@ -10,31 +10,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras import layers
 
 import keras_archs
 from keras_archs.analysis.weightless import weightless
-from keras_archs.layers.recomputation import recomputed
+from tests.support.dense_block import dense
 from tests.support.networks import photographs
 
 Twins = tuple[keras.Model, keras.Model]
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="about TensorFlow's graphs")
-
-
-def dense(recompute: bool, depth: int = 4) -> keras.Model:
-    """A small dense block: each layer concatenates, normalises and convolves all maps before it."""
-    maps = [keras.Input((None, None, 3))]
-    for number in range(depth):
-
-        def layer(maps: list[keras.KerasTensor], name: str = f"layer{number}") -> keras.KerasTensor:
-            x = layers.Concatenate(name=f"{name}_concat")([*maps, *maps])
-            x = layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(momentum=0.5, name=f"{name}_bn")(x))
-            return layers.Conv2D(8, 1, use_bias=False, name=f"{name}_conv")(x)
-
-        maps.append(recomputed(maps, layer, name=f"recomputed{number}") if recompute else layer(maps))
-    outputs = layers.Dense(2, name="head")(layers.GlobalAveragePooling2D()(maps[-1]))
-    return keras.Model(maps[0], outputs)
 
 
 @pytest.fixture
@@ -123,9 +107,9 @@ def test_every_layer_and_transition_of_a_densenet_is_recomputed() -> None:
 MEMORY = """
 import re, sys
 import numpy as np, psutil
-from tests.layers.test_recomputation import dense
+from tests.support.dense_block import dense
 
-model = dense(recompute=sys.argv[1] == "True", depth=24)
+model = dense(recompute=sys.argv[1] == "True", depth=32)
 model.compile("sgd", "mse", jit_compile=False)
 model.train_on_batch(np.ones((1, 32, 32, 3), "float32"), np.ones((1, 2)))
 before = psutil.Process().memory_info().rss
@@ -135,6 +119,7 @@ print(int(peak) * 1024 - before)
 """
 
 
+@pytest.mark.slow
 @on_tensorflow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc, which only Linux has")
 def test_a_step_takes_less_than_half_the_memory() -> None:

@@ -12,6 +12,7 @@ import keras_archs
 from keras_archs.analysis.weightless import weightless
 from keras_archs.models.inception import MODULES, Module
 from tests.support.networks import Floats, assert_same, photographs
+from tests.support.slow import slow_except
 
 Calibrate = Callable[[keras.Model], keras.Model]
 Array = NDArray[np.float64]
@@ -92,7 +93,7 @@ def pooled(x: Array, combine: Callable[..., Array], stride: int) -> Array:
     return combine([window for _, window in windows(x, 3, stride)], axis=0)
 
 
-@pytest.mark.parametrize("name", ["bn-inception", "se-bn-inception"])
+@pytest.mark.parametrize("name", slow_except(["bn-inception"], ["bn-inception", "se-bn-inception"]))
 def test_parity_with_the_caffe_model(name: str, calibrate: Calibrate) -> None:
     model = calibrate(keras_archs.create_model(name, input_shape=(None, None, 3), classifier_activation=None))
     for shape in ((96, 96), (161, 97)):
@@ -101,6 +102,7 @@ def test_parity_with_the_caffe_model(name: str, calibrate: Calibrate) -> None:
         assert_same(np.asarray(model(images)), caffe.astype(np.float32), tolerance=1e-4)
 
 
+@pytest.mark.slow
 def test_a_network_for_any_size_equals_one_for_this_size(calibrate: Calibrate) -> None:
     """Also for sizes such as 113, at which Caffe's branches have different sizes."""
     options: dict[str, Any] = {"classes": 100, "classifier_activation": None}

@@ -17,12 +17,12 @@ Calibrate = Callable[[keras.Model], keras.Model]
 @pytest.mark.parametrize(
     ("builder", "arguments"),
     [
-        ("MobileNetV3Large", {}),
-        ("MobileNetV3Large", {"alpha": 0.75}),
+        pytest.param("MobileNetV3Large", {}, marks=pytest.mark.slow),
+        pytest.param("MobileNetV3Large", {"alpha": 0.75}, marks=pytest.mark.slow),
         ("MobileNetV3Large", {"minimalistic": True}),
         ("MobileNetV3Small", {}),
-        ("MobileNetV3Small", {"alpha": 0.75}),
-        ("MobileNetV3Small", {"minimalistic": True}),
+        pytest.param("MobileNetV3Small", {"alpha": 0.75}, marks=pytest.mark.slow),
+        pytest.param("MobileNetV3Small", {"minimalistic": True}, marks=pytest.mark.slow),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value) or "1.0",
 )

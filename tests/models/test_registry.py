@@ -44,7 +44,8 @@ BUILDERS = {model_card(name).builder: name for name in list_models()}
 
 # What `make test` builds and counts; `make test-all` builds and counts every network.
 QUICK = {name for name in list_models() if macs(name) < 2e9 and not name.endswith("-1202")} | {*FAMILIES.values()}
-QUICK_BUILDERS = {model_card(name).builder for name in FAMILIES.values()}
+QUICK_FAMILIES = [name for name in FAMILIES.values() if macs(name) < 1e9 and not name.endswith("-110")]
+QUICK_BUILDERS = {model_card(name).builder for name in QUICK_FAMILIES}
 
 
 def test_neither_keras_nor_tensorflow_is_loaded() -> None:
@@ -136,7 +137,7 @@ def static_twin(network: keras.Model, height: int, width: int, **arguments: Any)
     return twin
 
 
-@pytest.mark.parametrize("network", slow_except(FAMILIES.values(), [*SMALL, *MEDIUM]), indirect=True, scope="module")
+@pytest.mark.parametrize("network", slow_except(QUICK_FAMILIES, [*SMALL, *MEDIUM]), indirect=True, scope="module")
 def test_a_network_for_any_size_equals_one_for_this_size(network: keras.Model) -> None:
     published = model_card(network.name).preprocessing.size
     odd = (33, 47) if published == (32, 32) else (113, 161)
@@ -145,14 +146,14 @@ def test_a_network_for_any_size_equals_one_for_this_size(network: keras.Model) -
         assert_same(np.asarray(network(images)), np.asarray(static_twin(network, *shape)(images)), tolerance=1e-5)
 
 
-@pytest.mark.parametrize("network", FAMILIES.values(), indirect=True, scope="module")
+@pytest.mark.parametrize("network", slow_except(QUICK_FAMILIES, FAMILIES.values()), indirect=True, scope="module")
 def test_a_saved_network_reloads(network: keras.Model, tmp_path: Path) -> None:
     network.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_array_equal(loaded(photographs(65, 64)), network(photographs(65, 64)))
 
 
-@pytest.mark.parametrize("network", FAMILIES.values(), indirect=True, scope="module")
+@pytest.mark.parametrize("network", slow_except(QUICK_FAMILIES, FAMILIES.values()), indirect=True, scope="module")
 def test_mixed_precision_answers_in_float32(network: keras.Model) -> None:
     keras.config.set_dtype_policy("mixed_float16")
     mixed = static_twin(network, 64, 64)

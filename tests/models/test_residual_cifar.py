@@ -16,6 +16,7 @@ from keras_archs.models.resnet import residual_network
 from keras_archs.models.resnet_cifar import RESNET_CIFAR
 from tests.support.networks import Floats, assert_same, photographs
 from tests.support.numpy_layers import Array, classifier, convolution, normalisation, relu
+from tests.support.slow import slow_except
 
 Calibrate = Callable[[keras.Model], keras.Model]
 
@@ -98,7 +99,11 @@ class PaperWideResNet16(Paper):
 
 @pytest.mark.parametrize(
     ("name", "paper"),
-    [("resnet-20", PaperResNet20), ("wide-resnet-16-4", PaperWideResNet16), ("resnext-29-8x64d", PaperResNeXt29)],
+    [
+        ("resnet-20", PaperResNet20),
+        ("wide-resnet-16-4", PaperWideResNet16),
+        pytest.param("resnext-29-8x64d", PaperResNeXt29, marks=pytest.mark.slow),
+    ],
 )
 def test_parity_with_the_paper(name: str, paper: type[Paper], calibrate: Calibrate) -> None:
     model = calibrate(keras_archs.create_model(name, classes=100, classifier_activation=None))
@@ -109,7 +114,7 @@ def test_parity_with_the_paper(name: str, paper: type[Paper], calibrate: Calibra
         assert_same(np.asarray(resized(images)), paper(resized).logits(images), tolerance=1e-4)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", slow_except(["resnet-20", "wide-resnet-16-4"], KINDS))
 def test_a_network_for_any_size_equals_one_for_this_size(name: str, calibrate: Calibrate) -> None:
     options: dict[str, Any] = {"classes": 100, "classifier_activation": None}
     native = calibrate(keras_archs.create_model(name, **options))
@@ -174,6 +179,7 @@ def test_the_shortcut_of_a_plan_may_average_windows() -> None:
     assert model.count_params() == keras_archs.ResNet20().count_params()
 
 
+@pytest.mark.slow
 def test_another_model_can_be_made_of_a_graph_of_six_hundred_blocks() -> None:
     """Keras recurses through a graph, two calls to a block."""
     with weightless():

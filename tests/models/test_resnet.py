@@ -10,6 +10,7 @@ import pytest
 
 import keras_archs
 from tests.support.networks import assert_same, photographs, relative_distance
+from tests.support.slow import slow_except
 
 Calibrate = Callable[[keras.Model], keras.Model]
 
@@ -35,7 +36,7 @@ def copy_by_topology(ours: keras.Model, theirs: keras.Model) -> None:
     theirs.get_layer("predictions").set_weights(ours.get_layer("predictions").get_weights())
 
 
-@pytest.mark.parametrize("depth", [50, 101])
+@pytest.mark.parametrize("depth", slow_except([50], [50, 101]))
 def test_parity_of_the_papers_form_with_keras_applications(depth: int, calibrate: Calibrate) -> None:
     keras.config.set_dtype_policy("float64")  # so that rounding in a hundred layers hides no difference
     build = getattr(keras_archs, f"ResNet{depth}")

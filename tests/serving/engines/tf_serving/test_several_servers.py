@@ -19,10 +19,11 @@ from tests.support.backend import Backend
 from tests.support.engines import serving_flags
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.network import Host, loopback, namespaces
+from tests.support.slow import slow_except
 from tests.support.tf_serving_stack import IMAGE, Stack, eventually, statuses
 
 
-@pytest.mark.parametrize("network", [loopback, namespaces])
+@pytest.mark.parametrize("network", slow_except([loopback], [loopback, namespaces]))
 def test_killing_one_of_three_servers_fails_only_its_requests_in_flight(
     network: Callable[[int], AbstractContextManager[list[Host]]],
     tmp_path: Path,
