@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from docs.tools.families import FAMILIES, networks
 from keras_archs.registry import list_models
-from tests.docs.snippets import README, ROOT, text
+from tests.support.snippets import README, ROOT, text
 
 TEXT = text(README)
 

@@ -16,8 +16,8 @@ import yaml
 
 from keras_archs.cli.app import run
 from serving.settings import Settings
-from tests.docs.snippets import COFFEE, PAGES, ROOT, blocks, commands, curls, name, pages_with, printed, words
 from tests.support.gateway import Gateway, running_gateway
+from tests.support.snippets import COFFEE, PAGES, ROOT, blocks, commands, curls, name, pages_with, printed, words
 
 GATEWAY = "http://127.0.0.1:8000"
 
