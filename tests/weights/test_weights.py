@@ -105,15 +105,15 @@ def test_weights_from_a_file(suffix: str, tmp_path: Path, calibrate: Callable[[k
     path = tmp_path / f"mine{suffix}"
     saved = calibrate(keras_archs.EfficientNetLite0(classes=4, input_shape=(64, 64, 3)))
     (saved.save if suffix == ".keras" else saved.save_weights)(path)
-    weights = path if suffix == ".keras" else str(path)  # paths and strings are both allowed
-    model = keras_archs.EfficientNetLite0(
-        classes=4, input_shape=(None, None, 3), weights=weights, name="other", prefix="other_"
-    )
-    np.testing.assert_array_equal(model(photographs(64, 64)), saved(photographs(64, 64)))
-    origin = origin_of(model)
-    assert origin is not None
-    assert origin.weights is not None
-    assert (origin.weights.tag, origin.weights.sha256) == (path.name, sha256_of(path))
+    for weights in (path, str(path)):
+        model = keras_archs.EfficientNetLite0(
+            classes=4, input_shape=(None, None, 3), weights=weights, name="other", prefix="other_"
+        )
+        np.testing.assert_array_equal(model(photographs(64, 64)), saved(photographs(64, 64)))
+        origin = origin_of(model)
+        assert origin is not None
+        assert origin.weights is not None
+        assert (origin.weights.tag, origin.weights.sha256) == (path.name, sha256_of(path))
     for arguments in ({"classes": 5}, {"include_top": False}):
         with pytest.raises(ValueError, match=f"{path.name} does not fit 'efficientnetlite0'"):
             keras_archs.EfficientNetLite0(weights=path, **arguments)
