@@ -41,7 +41,7 @@ tf220: .venv-tf220/ready .venv/dev ## load what is exported in TensorFlow 2.20, 
 notebooks: .venv/dev ## execute the notebooks anew, in place
 	.venv/bin/python -m notebooks.execute
 
-lint: .venv/dev ## run ruff, mypy and import-linter
+lint: .venv/docs ## run ruff, mypy and import-linter
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
