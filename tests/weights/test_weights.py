@@ -1,14 +1,11 @@
-"""Weights load completely or not at all, and a checkpoint cannot execute code."""
+"""Weights load completely or not at all."""
 
-import io
-import os
-import pickle
-import struct
-from collections import OrderedDict
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -18,9 +15,9 @@ from keras_archs.cards.origin import origin_of
 from keras_archs.repository.checksums import sha256_of
 from keras_archs.weights import IMAGENET, checkpoints
 from keras_archs.weights.errors import CheckpointError
-from keras_archs.weights.formats.torch_pickle import MAGIC_NUMBER, PROTOCOL_VERSION, load_state_dict
+from keras_archs.weights.formats.torch_pickle import load_state_dict
 from keras_archs.weights.maps import efficientnet_lite
-from tests.support.networks import FIXTURES, Floats, photographs
+from tests.support.networks import FIXTURES, photographs
 
 LOGITS = np.load(FIXTURES / "lite_logits.npz")
 
@@ -124,145 +121,33 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         keras_archs.EfficientNetLite0(weights=tmp_path / "nowhere.keras")
 
 
-# Small checkpoints in the format of Torch before 1.6, written without Torch.
-
-
-class Global:
-    """A reference to ``module.name`` in a pickle, called with ``arguments`` unless they are None."""
-
-    def __init__(self, module: str, name: str, arguments: tuple[Any, ...] | None = None) -> None:
-        self.module, self.name, self.arguments = module, name, arguments
-
-
-class Storage:
-    """A persistent reference in a pickle to an array of the file."""
-
-    def __init__(self, key: str, values: Floats, length: int | None = None) -> None:
-        self.key, self.values, self.length = key, values, len(values) if length is None else length
-
-
-def write_checkpoint(path: Path, state: Any, storages: list[Storage], **header: Any) -> Path:
-    with path.open("wb") as file:
-        for value in (MAGIC_NUMBER, header.get("protocol", PROTOCOL_VERSION)):
-            pickle.dump(value, file, protocol=2)
-        pickle.dump({"little_endian": header.get("little_endian", True)}, file, protocol=2)
-        file.write(assemble(state) + b".")
-        pickle.dump([storage.key for storage in storages], file, protocol=2)
-        for storage in storages:
-            file.write(struct.pack("<q", len(storage.values)) + storage.values.astype("<f4").tobytes())
-    return path
-
-
-def assemble(value: Any) -> bytes:
-    """Return the pickle opcodes for a value, because Python's pickler imports every global that it writes."""
-    match value:
-        case Global(arguments=None):
-            return f"c{value.module}\n{value.name}\n".encode()
-        case Global():
-            return assemble(Global(value.module, value.name)) + assemble(value.arguments) + b"R"
-        case Storage():
-            kind = Global("torch", "FloatStorage")
-            return assemble(("storage", kind, value.key, "cpu", value.length, None)) + b"Q"
-        case tuple():
-            return b"(" + b"".join(map(assemble, value)) + b"t"
-        case OrderedDict():
-            items = b"".join(assemble(key) + assemble(item) for key, item in value.items())
-            return assemble(Global("collections", "OrderedDict", ())) + b"(" + items + b"u"
-        case _:
-            return pickle.dumps(value, protocol=2)[2:-1].replace(b"q\x00", b"")
-
-
-def tensor(storage: Any, offset: Any, shape: Any, stride: Any) -> Global:
-    return Global("torch._utils", "_rebuild_tensor_v2", (storage, offset, shape, stride, False, OrderedDict()))
-
-
-def numbers(key: str = "1", **options: Any) -> Storage:
-    return Storage(key, np.arange(12, dtype=np.float32), **options)
-
-
-def test_tensors_are_read_with_offset_and_stride(tmp_path: Path) -> None:
-    first, second = numbers("1"), numbers("2")
-    state = OrderedDict(
-        rows=tensor(first, 0, (3, 4), (4, 1)),
-        columns=tensor(first, 0, (4, 3), (1, 4)),
-        tail=tensor(second, 7, (5,), (1,)),
-        scalar=tensor(second, 3, (), ()),
-        empty=tensor(second, 0, (0,), (1,)),
-    )
-    loaded = load_state_dict(write_checkpoint(tmp_path / "file.pth", state, [second, first]))
-    rows = np.arange(12, dtype=np.float32).reshape(3, 4)
-    assert list(loaded) == ["rows", "columns", "tail", "scalar", "empty"]
-    np.testing.assert_array_equal(loaded["rows"], rows)
-    np.testing.assert_array_equal(loaded["columns"], rows.T)
-    np.testing.assert_array_equal(loaded["tail"], np.arange(7, 12))
-    assert (loaded["scalar"].shape, float(loaded["scalar"])) == ((), 3.0)
-    assert loaded["empty"].shape == (0,)
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [("os", "system"), ("builtins", "eval"), ("torch", "load"), ("numpy", "load"), ("collections", "Counter")],
-)
-def test_a_global_that_no_state_dict_needs_is_refused(module: str, name: str, tmp_path: Path) -> None:
-    state = OrderedDict(tensor=Global(module, name, ("touch " + str(tmp_path / "touched"),)))
-    with pytest.raises(CheckpointError, match=f"refused to load {module}.{name}"):
-        load_state_dict(write_checkpoint(tmp_path / "file.pth", state, []))
-    assert not (tmp_path / "touched").exists()
-
-
-def test_a_plain_unpickler_executes_the_attack(tmp_path: Path) -> None:
-    """Negative control of the test above."""
-    attack = assemble(Global("os", "system", (f"touch {tmp_path / 'touched'}",))) + b"."
-    assert pickle.load(io.BytesIO(attack)) == os.EX_OK
-    assert (tmp_path / "touched").exists()
-
-
-UNSOUND = {
-    "too long": tensor(numbers(), 0, (13,), (1,)),
-    "too late": tensor(numbers(), 10, (3,), (1,)),
-    "too high": tensor(numbers(), 0, (4, 4), (4, 1)),
-    "offset below 0": tensor(numbers(), -1, (1,), (1,)),
-    "stride below 0": tensor(numbers(), 11, (2,), (-1,)),
-    "memory bomb": tensor(numbers(), 0, (10**12,), (0,)),
-    "one stride too few": tensor(numbers(), 0, (2, 2), (1,)),
-    "fractional shape": tensor(numbers(), 0, (2.0,), (1,)),
-    "no offset": tensor(numbers(), None, (2,), (1,)),
-    "no storage": tensor("not a storage", 0, (1,), (1,)),
-    "storage below 0": tensor(numbers(length=-1), 0, (1,), (1,)),
-    "storage longer than the file's": tensor(numbers(length=10**9), 0, (10**9,), (1,)),
-    "no tensor": "no tensor at all",
-}
-
-
-@pytest.mark.parametrize("view", UNSOUND.values(), ids=UNSOUND)
-def test_tensors_beyond_their_storage_are_refused(view: Any, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError):
-        load_state_dict(write_checkpoint(tmp_path / "file.pth", OrderedDict(view=view), [numbers()]))
-
-
-def test_a_file_truncated_at_any_byte_is_refused(tmp_path: Path) -> None:
-    storage = numbers()
-    path = write_checkpoint(tmp_path / "file.pth", OrderedDict(rows=tensor(storage, 0, (12,), (1,))), [storage])
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_a_damaged_file_of_keras_is_refused(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"mine{suffix}"
+    saved = keras_archs.ResNet20(classes=2, input_shape=(8, 8, 3))
+    (saved.save if suffix == ".keras" else saved.save_weights)(path)
     whole = path.read_bytes()
-    assert list(load_state_dict(path)) == ["rows"]
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
-        with pytest.raises(CheckpointError):
-            load_state_dict(path)
+    damages = [b"", b"text" * 100, whole[:100], whole[: len(whole) // 2], whole[:-1]]
+    if suffix == ".keras":
+        middle = len(whole) // 2
+        damages += [whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :], empty_zip(tmp_path)]
+    for damaged in damages:
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=rf"mine\{suffix} (is damaged|does not fit)"):
+            keras_archs.ResNet20(classes=2, input_shape=(8, 8, 3), weights=path)
 
 
-def test_other_formats_and_headers_are_refused(tmp_path: Path) -> None:
-    zipped = tmp_path / "zip.pth"
-    zipped.write_bytes(b"PK\x03\x04" + bytes(100))
-    storage = numbers()
-    state = OrderedDict(rows=tensor(storage, 0, (12,), (1,)))
-    files = [
-        zipped,
-        write_checkpoint(tmp_path / "1.pth", state, [storage], protocol=1000),
-        write_checkpoint(tmp_path / "2.pth", state, [storage], little_endian=False),
-        write_checkpoint(tmp_path / "3.pth", state, [storage, numbers("2")]),
-        write_checkpoint(tmp_path / "4.pth", [1, 2], []),
-    ]
-    for file in files:
-        with pytest.raises(CheckpointError):
-            load_state_dict(file)
+def empty_zip(folder: Path) -> bytes:
+    with zipfile.ZipFile(folder / "empty.zip", "w") as file:
+        file.writestr("no.model", "")
+    return (folder / "empty.zip").read_bytes()
+
+
+def test_a_file_of_weights_without_layers_is_refused(tmp_path: Path) -> None:
+    for number, content in enumerate(({"layers": 3}, {"other": 3})):
+        path = tmp_path / f"{number}.weights.h5"
+        with h5py.File(path, "w") as file:
+            for name, value in content.items():
+                file[name] = value
+        with pytest.raises(CheckpointError, match=f"{number}.weights.h5 does not fit 'resnet20'"):
+            keras_archs.ResNet20(weights=path)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from keras_archs.cards.origin import WeightsInfo
 from keras_archs.repository.checksums import sha256_of
+from keras_archs.weights.errors import CheckpointError
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +29,7 @@ class KerasFile:
             Provenance of the weights.
 
         Raises:
-            ValueError: If the saved network has another structure.
+            CheckpointError: If the file is damaged, or the saved network has another structure.
         """
         if self.path.suffix == ".keras":
             self._copy_from_model(model, prefix)
@@ -39,7 +40,10 @@ class KerasFile:
     def _copy_from_model(self, model: "keras.Model", prefix: str) -> None:
         import keras
 
-        saved = keras.models.load_model(self.path, compile=False, safe_mode=True)
+        try:
+            saved = keras.models.load_model(self.path, compile=False, safe_mode=True)
+        except Exception as error:  # a damaged file can raise any exception
+            raise CheckpointError(f"{self.path} is damaged, or not a model that Keras saved: {error}") from error
         variables, saved_variables = _by_path(model, prefix), _by_path(saved)
         if variables.keys() == saved_variables.keys() and all(
             variable.shape == saved_variables[path].shape for path, variable in variables.items()
@@ -49,7 +53,7 @@ class KerasFile:
         elif _structure(model) == _structure(saved):  # the same network under other layer names
             model.set_weights(saved.get_weights())
         else:
-            raise ValueError(f"{self.path} does not fit {model.name!r}: {_difference(model, saved)}")
+            raise CheckpointError(f"{self.path} does not fit {model.name!r}: {_difference(model, saved)}")
 
     def _read_weights(self, model: "keras.Model") -> None:
         # Keras silently ignores variables of the file that the network lacks, so compare shapes first.
@@ -61,8 +65,8 @@ class KerasFile:
                     f"the file has {len(saved_shapes)} variables, the network {len(shapes)}, and their shapes differ"
                 )
             model.load_weights(self.path)
-        except (ValueError, KeyError, OSError) as error:
-            raise ValueError(f"{self.path} does not fit {model.name!r}: {error}") from error
+        except Exception as error:  # a damaged file can raise any exception
+            raise CheckpointError(f"{self.path} does not fit {model.name!r}: {error}") from error
 
 
 def _saved_shapes(path: Path) -> list[tuple[int, ...]]:
