@@ -10,9 +10,10 @@ from .analysis.separable import mobilenet_savings, separable_cost
 from .analysis.short_training import ShortTraining
 from .cards.scaling import compound_scale
 from .export.publish import export_model
+from .images.decoding import load_image
 from .images.labels import imagenet_labels
 from .images.overlay import overlay
-from .images.preprocessing import Preprocessing, load_image
+from .images.preprocessing import Preprocessing
 from .layers.stochastic_depth import set_survival_probabilities, survival_probabilities
 from .models.densenet import (
     DenseNet40_12,

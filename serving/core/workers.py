@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Timed(Generic[Result]):
-    """Results of a `WorkerPool.map`.
+    """Results of a pool, and the time that they took.
 
     Attributes:
         results: Results in the order of the items.

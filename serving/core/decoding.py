@@ -1,0 +1,98 @@
+"""Decode the images of requests, within bounds on pixels, memory and work, and fairly between clients."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_archs.images.decoding import check_limits, decode, memory_needed
+from keras_archs.images.errors import ImageError, ImageTooLargeError, UnsupportedImageError
+from keras_archs.images.formats import Picture, inspect
+from keras_archs.images.preprocessing import Preprocessing
+from serving.core import errors
+from serving.core.allocator import return_large_blocks
+from serving.core.fair_pool import SHARE, FairPool, Prepared
+from serving.core.workers import Timed
+
+Result = TypeVar("Result")
+
+
+class Decoder:
+    """Threads that decode images."""
+
+    def __init__(self, *, workers: int, max_pixels: int, max_memory: int) -> None:
+        """Create the threads.
+
+        Args:
+            workers: Images of one client that are decoded at the same time.
+            max_pixels: Pixels of the largest image to decode.
+            max_memory: Bytes that decoding may take, over all clients. An image that takes more than the share of one
+                client is refused.
+        """
+        return_large_blocks()
+        self._max_pixels = max_pixels
+        self._max_image_memory = int(SHARE * max_memory)
+        self._pool = FairPool(workers, max_memory, "decode")
+
+    async def decode(
+        self, images: Sequence[bytes], preprocessing: Preprocessing, client: str
+    ) -> Timed[NDArray[np.uint8]]:
+        """Decode images and bring them to a network's input size.
+
+        Args:
+            images: At least one JPEG, PNG, WebP, BMP or GIF.
+            preprocessing: Size, channels, crop and interpolation.
+            client: Who asks; any text that tells clients apart.
+
+        Raises:
+            ServingError: An image was refused; the message begins with the number of the image, from 1.
+        """
+        tasks = [
+            functools.partial(self._prepare, number, encoded, preprocessing)
+            for number, encoded in enumerate(images, start=1)
+        ]
+        return await self._pool.run(tasks, client)
+
+    async def run(self, function: Callable[[], Result], client: str) -> Timed[Result]:
+        """Run other work on the same threads, which takes little memory."""
+        return await self._pool.run([lambda: Prepared(0, lambda _: function())], client)
+
+    def close(self) -> None:
+        """Wait for running work; waiting work never starts."""
+        self._pool.close()
+
+    def _prepare(self, number: int, encoded: bytes, preprocessing: Preprocessing) -> Prepared[NDArray[np.uint8]]:
+        with _refusals(number):
+            picture = inspect(encoded)
+            check_limits(picture, preprocessing, max_pixels=self._max_pixels, max_memory=self._max_image_memory)
+            memory = memory_needed(picture, preprocessing)
+        return Prepared(memory, functools.partial(_decode, number, picture, preprocessing))
+
+
+def _decode(
+    number: int, picture: Picture, preprocessing: Preprocessing, is_cancelled: Callable[[], bool]
+) -> NDArray[np.uint8]:
+    with _refusals(number):
+        return decode(picture, preprocessing, is_cancelled)
+
+
+@contextmanager
+def _refusals(number: int) -> Iterator[None]:
+    """Turn the errors of an image into those of a request."""
+    try:
+        yield
+    except ImageTooLargeError as error:
+        raise errors.ImageTooLargeError(f"image {number}: {error}") from error
+    except UnsupportedImageError as error:
+        raise errors.UnsupportedMediaTypeError(f"image {number}: {error}") from error
+    except ImageError as error:
+        raise errors.InvalidImageError(f"image {number}: {error}") from error
+    except MemoryError as error:
+        raise errors.OverloadedError(
+            f"image {number}: there is not enough memory to decode it now; try again"
+        ) from error
