@@ -7,14 +7,17 @@ memory whatever their shape, and the weights replace the zeros in the file.
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from keras_archs.repository import artifact
 
+_PREFIX = "frozen_weight_"
 _MAX_BYTES = 2**31 - 2**24  # a protocol buffer holds at most 2 GiB; 16 MiB of them are for the rest of the graph
 
 
@@ -46,18 +49,26 @@ class FrozenWeights:
             raise ValueError(f"a SavedModel's graph holds weights of at most {_MAX_BYTES:,} bytes; these have {size:,}")
         path = version_dir / artifact.SAVED_MODEL
         saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-        remaining = {_constant_name(index): variable for index, variable in enumerate(self._variables)}
-        for function in saved.meta_graphs[0].graph_def.library.function:
-            for node in function.node_def:
-                if node.name in remaining:
-                    weights = keras.ops.convert_to_numpy(remaining.pop(node.name))
-                    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(weights))
-        if remaining:
-            raise RuntimeError(f"TensorFlow saved a graph without the constants {', '.join(remaining)}")
+        by_name = {_constant_name(index): variable for index, variable in enumerate(self._variables)}
+        written = set()
+        graph = saved.meta_graphs[0].graph_def
+        # a constant occurs more than once if TensorFlow traced the function more than once
+        for node in chain(graph.node, *(function.node_def for function in graph.library.function)):
+            if is_frozen_weight(node) and node.name in by_name:
+                weights = keras.ops.convert_to_numpy(by_name[node.name])
+                node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(weights))
+                written.add(node.name)
+        if missing := sorted(by_name.keys() - written):
+            raise RuntimeError(f"TensorFlow saved a graph without the constants {', '.join(missing)}")
         path.write_bytes(saved.SerializeToString())
         # the fingerprint is that of the graph of zeros; a SavedModel is valid without one
         (version_dir / "fingerprint.pb").unlink(missing_ok=True)
 
 
+def is_frozen_weight(node: node_def_pb2.NodeDef) -> bool:
+    """Return whether a node of a saved graph is a constant that holds a weight."""
+    return bool(node.op == "Const" and node.name.startswith(_PREFIX))
+
+
 def _constant_name(index: int) -> str:
-    return f"frozen_weight_{index}"
+    return f"{_PREFIX}{index}"

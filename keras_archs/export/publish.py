@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -19,13 +18,17 @@ from numpy.typing import NDArray
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from keras_archs.cards.origin import Origin, origin_of
+from keras_archs.export.answer import Answer, answer_of
 from keras_archs.export.frozen_weights import FrozenWeights
+from keras_archs.export.reference import answers_of, check_graph
 from keras_archs.export.signatures import signatures
-from keras_archs.images.labels import Label, imagenet_labels
+from keras_archs.images.labels import Label, LabelNames, imagenet_labels, ordered_labels
 from keras_archs.images.preprocessing import Preprocessing
-from keras_archs.repository import artifact, models_config
-from keras_archs.repository.artifact import ArtifactCard, Weights
+from keras_archs.layers.output_path import Activation
+from keras_archs.repository import artifact, models_config, reference_answers
+from keras_archs.repository.artifact_card import ArtifactCard, Weights
 from keras_archs.repository.checksums import checksums
+from keras_archs.repository.reference_answers import ReferenceAnswers
 
 _WARMUP_BATCHES = (1, 8)
 
@@ -40,6 +43,8 @@ class ExportedModel:
     """Name of the model in the repository."""
     version: int
     """Number of the version."""
+    not_served: str | None = None
+    """Why `models.config` does not serve the version; None if it does, or if there is no such file."""
 
 
 def export_model(
@@ -49,7 +54,8 @@ def export_model(
     name: str,
     version: int | None = None,
     preprocessing: Preprocessing | None = None,
-    labels: Sequence[str | Label] | None = None,
+    labels: LabelNames | None = None,
+    activation: Activation | None = None,
     trained_on: str | None = None,
     allow_untrained: bool = False,
 ) -> ExportedModel:
@@ -57,6 +63,14 @@ def export_model(
 
     If the repository has a `models.config` without an entry for the model, an entry is added, so that the model is
     served.
+
+    What the model's output means is read from its graph. After a softmax over the classes, it is probabilities; after a
+    sigmoid, each class has a probability of its own (several classes may apply to an image, and the card says so), or a
+    single output is the probability of the second of two labels; the output of a dense or convolutional layer without
+    activation is logits, to which a softmax is added. If the graph ends otherwise, `activation` has to say it.
+
+    Before the version is published, the written graph answers a few reference images and is compared with the model.
+    The images and the model's answers are part of the version, so that other runtimes can be compared as well.
 
     Signatures of the SavedModel, for N images:
         serving_default: `images` uint8 [N, H, W, C] -> `probabilities` float32 [N, classes]. H, W and C are those of
@@ -73,14 +87,18 @@ def export_model(
 
     Args:
         model: A model with one image input [N, H, W, C], normalised as `preprocessing` says, and one output
-            [N, classes]: probabilities, or logits of a last layer without activation, to which a softmax is added.
+            [N, classes].
         repository: Folder of the repository, created if needed.
         name: Name to publish under: 1 to 128 letters, digits, '.', '_' or '-'.
         version: Positive integer; None for the newest version plus 1. An existing version is never overwritten.
         preprocessing: Steps from an image file to the input. None for the registry's preprocessing with the model's
             input size, which only models that a builder of this package made in this process have.
-        labels: A name or a `Label` for each class; None for ImageNet's labels if the model has ImageNet's weights and
-            1000 classes, else "class 0", "class 1", ...
+        labels: A name or a `Label` for each class, in the order of the outputs, or a mapping between names and indices
+            such as Keras' `class_indices`; None for ImageNet's labels if the model has ImageNet's weights and 1000
+            classes, else "class 0", "class 1", ...
+        activation: The function that turns the model's output into probabilities, if the graph does not show it or
+            shows logits: "softmax" if an image shows one of the classes, "sigmoid" if an image may show several, or
+            "linear" if the output is probabilities that add up to 1. None to read it from the graph.
         trained_on: Data that the weights were trained on, in words; None for the source of the weights that the
             builder loaded.
         allow_untrained: Whether to publish a model with initial weights. Its card and every answer will say so.
@@ -89,7 +107,8 @@ def export_model(
         Folder, name and number of the published version.
 
     Raises:
-        ValueError: The model, its labels or its preprocessing do not fit together, or its weights are untrained and
+        ValueError: The model, its labels, its preprocessing or `activation` do not fit together, the meaning of the
+            output would be a guess, the written graph does not answer like the model, or the weights are untrained and
             `allow_untrained` is False.
         FileExistsError: `version` exists already.
     """
@@ -101,60 +120,76 @@ def export_model(
     artifact.check_name(name)
     # read before the export, so that an invalid models.config is reported before a version is published
     config = models_config.read(Path(repository))
-    card = _card(model, name, preprocessing, labels, trained_on, allow_untrained=allow_untrained)
+    named = None if labels is None else ordered_labels(labels)
+    answer = answer_of(model, _units(model), activation, None if named is None else len(named))
+    card = _card(model, answer, name, preprocessing, named, trained_on, allow_untrained=allow_untrained)
     model_dir = Path(repository) / name
-    published = _write_and_publish(model, card, model_dir, version)
+    expected = answers_of(model, answer, card.preprocessing)
+    published = _write_and_publish(model, answer, card, expected, model_dir, version)
     if config is not None:
         with models_config.edited(Path(repository)) as config:
             models_config.include(config, Path(repository), name)
-    return ExportedModel(path=model_dir / str(published), name=name, version=published)
+    return ExportedModel(
+        path=model_dir / str(published),
+        name=name,
+        version=published,
+        not_served=models_config.why_not_served(Path(repository), name, published),
+    )
 
 
 def _card(
     model: keras.Model,
+    answer: Answer,
     name: str,
     preprocessing: Preprocessing | None,
-    labels: Sequence[str | Label] | None,
+    labels: tuple[Label, ...] | None,
     trained_on: str | None,
     *,
     allow_untrained: bool,
 ) -> ArtifactCard:
     """Return the card of the version; `_write` adds `checksums` and `explains`."""
     origin = origin_of(model)
-    classes = _classes(model)
     preprocessing = preprocessing or _registered_preprocessing(model, origin)
     _check_input(model, preprocessing)
     weights = _provenance(origin, trained_on, allow_untrained)
     return ArtifactCard(
         name=name,
         preprocessing=preprocessing,
-        labels=_labels(labels, classes, origin),
+        labels=_labels(labels, answer.classes, origin),
         weights=weights,
         architecture={"builder": origin.builder, "arguments": dict(origin.arguments)} if origin else None,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         producer={package: metadata.version(package) for package in ("keras-archs", "keras", "tensorflow")},
         checksums={},
+        multi_label=answer.multi_label,
     )
 
 
-def _write_and_publish(model: keras.Model, card: ArtifactCard, model_dir: Path, version: int | None) -> int:
+def _write_and_publish(
+    model: keras.Model,
+    answer: Answer,
+    card: ArtifactCard,
+    expected: ReferenceAnswers,
+    model_dir: Path,
+    version: int | None,
+) -> int:
     """Write a version to a hidden folder beside the published versions, and rename it when it is complete."""
     if version is not None:
         _check_version(version)
-        if (model_dir / str(version)).exists():
+        if (model_dir / str(version)).exists() or version in artifact.published_versions(model_dir):
             raise FileExistsError(f"version {version} of {card.name!r} exists already: versions are never overwritten")
     model_dir.mkdir(parents=True, exist_ok=True)
     incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=model_dir))
     try:
         incoming.chmod(0o755)  # mkdtemp's 0700 would lock out a server that runs as another user
-        _write(incoming, model, card)
+        _write(incoming, model, answer, card, expected)
         _flush(incoming)
         return _publish(incoming, model_dir, version)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
 
 
-def _classes(model: keras.Model) -> int:
+def _units(model: keras.Model) -> int:
     if len(getattr(model, "inputs", None) or ()) != 1:
         raise ValueError(f"only a functional or built Sequential model with one input can be exported; got {model!r}")
     shape = model.output_shape
@@ -201,17 +236,13 @@ def _provenance(origin: Origin | None, trained_on: str | None, allow_untrained: 
     )
 
 
-def _labels(labels: Sequence[str | Label] | None, classes: int, origin: Origin | None) -> tuple[Label, ...]:
+def _labels(labels: tuple[Label, ...] | None, classes: int, origin: Origin | None) -> tuple[Label, ...]:
     if labels is None:
         is_imagenet = classes == 1000 and origin and origin.weights and origin.weights.tag == "imagenet"
         return imagenet_labels() if is_imagenet else tuple(Label(f"class {index}") for index in range(classes))
     if len(labels) != classes:
         raise ValueError(f"the model has {classes} classes, but {len(labels)} labels were given")
-    converted = tuple(label if isinstance(label, Label) else Label(label) for label in labels)
-    for label in converted:
-        if not label.name or "\n" in label.name:
-            raise ValueError(f"a label must be one non-empty line; got {label.name!r}")
-    return converted
+    return labels
 
 
 def _check_version(version: int) -> None:
@@ -219,21 +250,29 @@ def _check_version(version: int) -> None:
         raise ValueError(f"a version must be an integer from 1 to {artifact.MAX_VERSION}; got {version!r}")
 
 
-def _write(path: Path, model: keras.Model, card: ArtifactCard) -> None:
+def _write(path: Path, model: keras.Model, answer: Answer, card: ArtifactCard, expected: ReferenceAnswers) -> None:
     weights = FrozenWeights()
-    by_name = signatures(model, card, weights)
-    tf.saved_model.save(
-        tf.Module(),
-        str(path),
-        signatures=by_name,
-        # saving swish's custom gradient would fail on a tensor that freezing has pruned; a server needs no gradients
-        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-    )
+    by_name = signatures(model, answer, card, weights)
+    try:
+        tf.saved_model.save(
+            tf.Module(),
+            str(path),
+            signatures=by_name,
+            # a server needs no gradients, and saving swish's would fail on a tensor that freezing has pruned
+            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+        )
+    except AssertionError as error:  # TensorFlow's, for a variable that the graph reads but the SavedModel lacks
+        raise ValueError(
+            f"the graph of {model.name!r} reads a variable that is no weight of the model, such as the state of random "
+            "numbers that are drawn outside training, so that it cannot be saved"
+        ) from error
     weights.write_into(path)
+    check_graph(path, expected)
     for file in (artifact.LABELS, artifact.WARMUP):
         (path / file).parent.mkdir(exist_ok=True)
     (path / artifact.LABELS).write_text("".join(f"{label.name}\n" for label in card.labels), encoding="utf-8")
     _write_warmup(path / artifact.WARMUP, card)
+    reference_answers.write(path, expected)
     card = replace(card, explains="explain" in by_name, checksums=checksums(path))
     (path / artifact.CARD).write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
 
@@ -271,8 +310,10 @@ def _flush_entry(path: Path) -> None:
 
 def _publish(incoming: Path, model_dir: Path, version: int | None) -> int:
     """Rename a complete folder to `version` or, if that is None, to the next free number; return the number."""
-    target = version or max(artifact.published_versions(model_dir), default=0) + 1
+    folder = artifact.read_model_folder(model_dir)
+    target = version or max([*folder.versions, *folder.unreadable], default=0) + 1
     while True:
+        _check_version(target)
         try:
             incoming.rename(model_dir / str(target))
         except OSError as error:

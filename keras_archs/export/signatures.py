@@ -14,19 +14,22 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_archs.export.answer import Answer
 from keras_archs.export.frozen_weights import FrozenWeights
 from keras_archs.images.preprocessing import Preprocessing
-from keras_archs.layers.heads import pooled_classifier
-from keras_archs.repository.artifact import LIKELIEST, ArtifactCard
+from keras_archs.layers.output_path import in_graph_of_model, pooled_classifier, steps
+from keras_archs.repository.artifact import LIKELIEST
+from keras_archs.repository.artifact_card import ArtifactCard
 
 CLASSIFY_TOP_K = 5
 
 
-def signatures(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -> dict[str, Any]:
+def signatures(model: keras.Model, answer: Answer, card: ArtifactCard, weights: FrozenWeights) -> dict[str, Any]:
     """Build the signatures of a model, which the docstring of `export_model` describes.
 
     Args:
         model: A classifier with one image input [N, H, W, C].
+        answer: What the model's output means.
         card: Card with the preprocessing and the labels.
         weights: Collects the variables of the model; its `write_into` replaces the zeros in the saved graph.
 
@@ -36,7 +39,7 @@ def signatures(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -
     preprocessing = card.preprocessing
     shape = (*preprocessing.size, preprocessing.channels)
     # a concrete function that is not an attribute of the saved module: TensorFlow saves it once, for all signatures
-    infer = tf.function(_inference(model, preprocessing, weights)).get_concrete_function(
+    infer = tf.function(_inference(model, answer, preprocessing, weights)).get_concrete_function(
         tf.TensorSpec([None, *shape], tf.uint8)
     )
     names = tf.constant([label.name for label in card.labels])
@@ -92,21 +95,23 @@ def signatures(model: keras.Model, card: ArtifactCard, weights: FrozenWeights) -
 
 
 def _inference(
-    model: keras.Model, preprocessing: Preprocessing, weights: FrozenWeights
+    model: keras.Model, answer: Answer, preprocessing: Preprocessing, weights: FrozenWeights
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """Return the function that every signature calls: uint8 images [N, H, W, C] -> a dict of float32 tensors.
 
-    The dict contains `probabilities` [N, classes]; `features` [N, D], the input of the last dense layer, if the model
-    has a dense layer; and, if these features are the means of feature maps, `feature_maps` [N, rows, columns, D] and
-    `class_weights` [D, classes], from which class activation maps are computed.
+    The dict contains `probabilities` [N, classes]; `features` [N, D], the input of the last dense layer on the path to
+    the output, if there is one; and, if these features are the means of feature maps, `feature_maps` [N, rows, columns,
+    D] and `class_weights` [D, classes], from which class activation maps are computed.
     """
-    head = next((layer for layer in reversed(model.layers) if isinstance(layer, keras.layers.Dense)), None)
-    outputs = {"probabilities": model.outputs[0]} | ({"features": head.input} if head else {})
-    classifier = pooled_classifier(model)
+    outputs = {"output": model.outputs[0]}
+    head = next((step for step in steps(model) if isinstance(step.operation, keras.layers.Dense)), None)
+    if head is not None and head.source is not None and len(head.source.shape) == 2:
+        (outputs["features"],) = in_graph_of_model([head.source], head.enclosing)
+    # the maps of a pair would be those of its only output, of which neither class is the index
+    classifier = None if answer.pair else pooled_classifier(model)
     if classifier is not None:
-        outputs["feature_maps"] = classifier.pooling.input
+        outputs["feature_maps"] = classifier.feature_maps
     network = keras.Model(model.inputs, outputs)
-    gives_logits = getattr(model.layers[-1], "activation", None) is keras.activations.linear
     variables = [*network.trainable_variables, *network.non_trainable_variables]
     trainable_count = len(network.trainable_variables)
     # None as well if the kernel is computed from several variables, as with LoRA
@@ -124,10 +129,8 @@ def _inference(
         )
         if kernel_index is not None:
             values["class_weights"] = constants[kernel_index]
-        values = {key: tf.cast(value, tf.float32) for key, value in values.items()}
-        if gives_logits:
-            values["probabilities"] = tf.nn.softmax(values["probabilities"])
-        return values
+        probabilities = answer.probabilities(values.pop("output"))
+        return {"probabilities": probabilities} | {key: tf.cast(value, tf.float32) for key, value in values.items()}
 
     return infer
 

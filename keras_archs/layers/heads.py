@@ -1,7 +1,7 @@
 """First and last layers of networks: image input, pooling and classifier."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import layers
@@ -54,8 +54,11 @@ def cifar_input(options: ClassifierOptions) -> keras.KerasTensor:
 def _check_image_shape(argument: str, shape: Any, min_size: int) -> None:
     """Refuse a shape without batch that is not (height, width, channels), or is too small."""
     match shape:
-        case (int() | None as height, int() | None as width, int() as channels):
-            sound = channels >= 1 and all(n is None or n >= min_size for n in (height, width))
+        case (height, width, channels):
+            sides = [side for side in (height, width) if side is not None]
+            # exactly int: True is an int, too
+            sound = type(channels) is int and channels >= 1
+            sound &= all(type(side) is int and side >= min_size for side in sides)
         case _:
             sound = False
     if not sound:
@@ -84,8 +87,8 @@ def classification_head(
         kernel_initializer: Initializer of the classifier's kernel.
 
     Returns:
-        With the classifier, probabilities or logits of shape (batch, classes). Without it, features of shape
-        (batch, channels), or the feature map if ``pooling`` is None.
+        With the classifier, probabilities of shape (batch, classes), or what another activation makes of the logits.
+        Without it, features of shape (batch, channels), or the feature map if ``pooling`` is None.
     """
     prefix, pooling = options["prefix"], "avg" if options["include_top"] else options["pooling"]
     if pooling == "avg":
@@ -112,25 +115,3 @@ def model_of(images: keras.KerasTensor, outputs: keras.KerasTensor, options: Cla
     """Return the functional model from the inputs that ``images`` is computed from to ``outputs``."""
     inputs = images if options["input_tensor"] is None else keras.utils.get_source_inputs(images)
     return keras.Model(inputs, outputs, name=options["name"])
-
-
-class PooledClassifier(NamedTuple):
-    """Last layers of a network that has class activation maps: a dense layer upon means of feature maps."""
-
-    pooling: keras.Layer
-    """Global average pooling."""
-    head: keras.Layer
-    """Dense layer."""
-
-
-def pooled_classifier(model: keras.Model) -> PooledClassifier | None:
-    """Return the global average pooling and the dense layer at the end of a network; None if it ends otherwise."""
-    match final_layers(model):
-        case [layers.GlobalAveragePooling2D(data_format="channels_last") as pooling, layers.Dense() as head]:
-            return PooledClassifier(pooling, head)
-    return None
-
-
-def final_layers(model: keras.Model) -> list[keras.Layer]:
-    """Return the last two layers of a model, not counting dropout."""
-    return [layer for layer in model.layers[-3:] if not isinstance(layer, layers.Dropout)][-2:]

@@ -13,9 +13,10 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypedDict, get_args
+from typing import Annotated, Any, Literal, TypedDict, TypeGuard, get_args
 
 import keras
+import numpy as np
 
 from keras_archs.cards.scaling import round_size
 
@@ -68,29 +69,53 @@ def option_of(hint: Any) -> tuple[Any, Option]:
     return type_, option
 
 
+def plain(value: Any) -> Any:
+    """Return NumPy's numbers, booleans and texts as Python's, which the checks below know and JSON can write.
+
+    Args:
+        value: Value of an argument; lists and tuples become tuples of plain values, any other value stays as it is.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
+
+
 def one_of(*values: object) -> Callable[[Any], bool]:
-    """Return a check that allows these values only."""
-    return lambda value: value in values
+    """Return a check that allows these values only; 1 is not True."""
+    return lambda value: any(isinstance(value, type(allowed)) and value == allowed for allowed in values)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_fraction(value: object) -> bool:
-    """Allow rates: at least 0 and less than 1."""
-    return isinstance(value, int | float) and 0 <= value < 1
+    """Allow rates: at least 0 and less than 1, and no booleans."""
+    return _is_number(value) and 0 <= value < 1
 
 
 def is_positive(value: object) -> bool:
     """Allow finite numbers above 0, and no booleans."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
+    return _is_number(value) and 0 < value < math.inf
 
 
 def is_ratio_or_none(value: object) -> bool:
     """Allow positive ratios, and 0 or None to switch the feature off."""
-    return value is None or value == 0 or is_positive(value)
+    return value is None or (_is_number(value) and 0 <= value < math.inf)
 
 
 def is_positive_integer(value: object) -> bool:
     """Allow integers of at least 1, and no booleans."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def is_activation(value: object) -> bool:
+    """Allow names of Keras' activations, functions, and None."""
+    try:
+        keras.activations.get(value)
+    except (ValueError, TypeError):
+        return False
+    return value is None or isinstance(value, str) or callable(value)
 
 
 DropoutRate = Annotated[float, Option(0.0, "Dropout before the classifier; at least 0 and less than 1.", is_fraction)]
@@ -151,8 +176,13 @@ class ClassifierOptions(TypedDict, total=False):
         Option(IMAGENET_CLASSES, "Number of classes; an integer of at least 1.", is_positive_integer),
     ]
     classifier_activation: Annotated[
-        Literal["softmax"] | None,
-        Option("softmax", '"softmax" for probabilities, None for logits.', one_of("softmax", None)),
+        str | Callable[..., Any] | None,
+        Option(
+            "softmax",
+            'Activation of the classifier: "softmax" for probabilities that add up to 1, "sigmoid" for a probability '
+            "of each class by itself, None for logits, or another activation of Keras, by name or as a function.",
+            is_activation,
+        ),
     ]
     name: Annotated[str, Option("", "Name of the model; it changes nothing else.")]
     prefix: Annotated[str, Option("", "Start of every layer's name, to have two networks in one graph.")]

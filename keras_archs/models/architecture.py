@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, get_type_hints
 import keras
 
 from keras_archs.cards.origin import Origin, remember
-from keras_archs.layers.options import IMAGENET_CLASSES, Option, option_of
+from keras_archs.layers.options import IMAGENET_CLASSES, Option, option_of, plain
 from keras_archs.registry import card_for
 from keras_archs.weights import find_weights
 
@@ -54,7 +54,7 @@ def architecture(options: type, **defaults: object) -> Callable[[Callable[P, ker
                 raise TypeError(f"{builder}() takes keyword arguments only, got {len(args)} positional")
             if unknown := [key for key in kwargs if key not in default]:
                 raise TypeError(f"{builder}() got unknown arguments {unknown}; it takes {list(default)}")
-            arguments = default | kwargs
+            arguments = default | {key: plain(value) for key, value in kwargs.items()}
             for key, option in described.items():
                 if not option.allowed(arguments[key]):
                     raise ValueError(f"{builder}({key}={arguments[key]!r}) is not allowed. {key}: {option.doc}")
@@ -80,13 +80,19 @@ def architecture(options: type, **defaults: object) -> Callable[[Callable[P, ker
 
 
 def _check_imagenet(builder: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse ImageNet weights for another number of classes or channels."""
+    """Refuse ImageNet weights for another number of classes or channels, or for another kind of answer."""
     if arguments["weights"] != "imagenet":
         return
     if arguments["include_top"] and arguments["classes"] != IMAGENET_CLASSES:
         raise ValueError(
             f"{builder}(weights='imagenet') has {IMAGENET_CLASSES} classes, got {arguments['classes']}; leave "
             "the classifier out (include_top=False) to add a classifier of your own"
+        )
+    activation = arguments["classifier_activation"]
+    if arguments["include_top"] and activation not in ("softmax", keras.activations.softmax, None):
+        raise ValueError(
+            f"{builder}(weights='imagenet') was trained with a softmax, got classifier_activation={activation!r}; "
+            "leave it out, or take None for the logits"
         )
     tensor = arguments["input_tensor"]
     match arguments["input_shape"] if tensor is None else tuple(tensor.shape):
@@ -95,8 +101,13 @@ def _check_imagenet(builder: str, arguments: Mapping[str, Any]) -> None:
 
 
 def _changed(arguments: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments that differ from the defaults, with a tensor's shape for the tensor, and without weights."""
+    """Return the arguments that differ from the defaults, as JSON can write them, and without weights.
+
+    A tensor's shape stands for the tensor, and its name for a function.
+    """
     comparable = {key: value for key, value in arguments.items() if key not in {"input_tensor", "weights"}}
+    if callable(activation := arguments["classifier_activation"]):
+        comparable["classifier_activation"] = getattr(activation, "__name__", type(activation).__name__)
     if (tensor := arguments["input_tensor"]) is not None:
         comparable["input_shape"] = tuple(tensor.shape[1:])
     return {key: value for key, value in comparable.items() if value != default[key]}

@@ -174,7 +174,7 @@ def test_documentation_states_the_scaling() -> None:
         ({"classes": 0}, "classes=0", "at least 1"),
         ({"classes": 10.0}, "classes=10.0", "integer"),
         ({"pooling": "mean"}, "'mean'", '"avg" or "max"'),
-        ({"classifier_activation": "relu"}, "'relu'", '"softmax"'),
+        ({"classifier_activation": "sigmoyd"}, "'sigmoyd'", '"sigmoid"'),
         ({"dropout_rate": 1.0}, "dropout_rate=1.0", "less than 1"),
         ({"drop_connect_rate": -0.1}, "drop_connect_rate=-0.1", "at least 0"),
         ({"se_ratio": -1}, "se_ratio=-1", "positive"),

@@ -179,7 +179,7 @@ BAD_VALUES = {
     "input_tensor": (np.zeros((1, 64, 64, 3)), "Keras tensor"),
     "pooling": ("mean", '"avg" or "max"'),
     "classes": (0, "at least 1"),
-    "classifier_activation": ("relu", '"softmax"'),
+    "classifier_activation": ("sigmoyd", '"sigmoid"'),
 }
 
 

@@ -1,0 +1,175 @@
+"""The card of a published version: what a server needs to know besides the graph.
+
+A card may have been edited by hand, so reading one checks every field that an answer depends on.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, Self, TypeVar
+
+from keras_archs.images.labels import Label
+from keras_archs.images.preprocessing import Preprocessing
+
+_T = TypeVar("_T", str, bool, list[Any], dict[str, Any])
+_JSON_TYPES: Mapping[type, str] = {str: "a string", bool: "true or false", list: "an array", dict: "an object"}
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Provenance of a published model's weights.
+
+    Attributes:
+        trained: Whether the weights were trained; False for initial values.
+        source: Data that the weights were trained on, or package and file that they were loaded from, in words;
+            "none" if untrained.
+        sha256: Checksum of the file that the weights were loaded from; None without a file.
+    """
+
+    trained: bool
+    source: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactCard:
+    """Everything that a server needs to know about a published version besides its graph.
+
+    Attributes:
+        name: Name of the model in the repository.
+        preprocessing: Steps from an image file to the graph's uint8 input.
+        labels: Label of each class, in the order of the graph's probabilities; at least one.
+        weights: Provenance of the weights.
+        architecture: Public builder and its arguments; None for a model that no builder of this package made.
+        created: Time of the export, ISO 8601, UTC.
+        producer: Versions of the packages that wrote the version, by package.
+        checksums: SHA-256 of each file that inference depends on, by path relative to the version.
+        explains: Whether the graph has the signature `explain`, which computes class activation maps.
+        multi_label: Whether each probability stands for itself, because an image may show several classes (sigmoid);
+            False if the probabilities of an image add up to 1, because an image shows one class (softmax).
+    """
+
+    name: str
+    preprocessing: Preprocessing
+    labels: tuple[Label, ...]
+    weights: Weights
+    architecture: Mapping[str, Any] | None
+    created: str
+    producer: Mapping[str, str]
+    checksums: Mapping[str, str]
+    explains: bool = False
+    multi_label: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card as data that `json` can write."""
+        return {
+            "name": self.name,
+            "preprocessing": self.preprocessing.to_json(),
+            "labels": [{"name": label.name, "wordnet_id": label.wordnet_id} for label in self.labels],
+            "weights": {
+                "trained": self.weights.trained,
+                "source": self.weights.source,
+                "sha256": self.weights.sha256,
+            },
+            "architecture": self.architecture,
+            "created": self.created,
+            "producer": dict(self.producer),
+            "checksums": dict(self.checksums),
+            "explains": self.explains,
+            "multi_label": self.multi_label,
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """Make a card from the data that `to_json` returns.
+
+        Fields that this version of the package does not know are ignored: a newer version may have written the card.
+
+        Raises:
+            ValueError: A field is missing or malformed; the message names the field, what it holds and what is allowed.
+        """
+        card = _typed(data, dict, "the card")
+        return cls(
+            name=_text(card, "name"),
+            preprocessing=Preprocessing.from_json(_field(card, "preprocessing")),
+            labels=_labels(_field(card, "labels")),
+            weights=_weights(_field(card, "weights")),
+            architecture=None if _field(card, "architecture") is None else _typed_field(card, "architecture", dict),
+            created=_text(card, "created"),
+            producer=_texts(card, "producer"),
+            checksums=_checksums(card),
+            # older cards lack these fields; their graphs have no such signature, and their probabilities add up to 1
+            explains=_typed(card.get("explains", False), bool, "explains"),
+            multi_label=_typed(card.get("multi_label", False), bool, "multi_label"),
+        )
+
+
+def _labels(value: object) -> tuple[Label, ...]:
+    entries = _typed(value, list, "labels")
+    if not entries:
+        raise ValueError("labels must have an entry for each class, got none")
+    return tuple(_label(entry, f"labels[{index}]") for index, entry in enumerate(entries))
+
+
+def _label(value: object, where: str) -> Label:
+    entry = _typed(value, dict, where)
+    return Label(_text(entry, "name", where), _text_or_null(entry, "wordnet_id", where))
+
+
+def _weights(value: object) -> Weights:
+    weights = _typed(value, dict, "weights")
+    return Weights(
+        trained=_typed_field(weights, "trained", bool, "weights"),
+        source=_text(weights, "source", "weights"),
+        sha256=_text_or_null(weights, "sha256", "weights"),
+    )
+
+
+def _checksums(card: dict[str, Any]) -> dict[str, str]:
+    checksums = _texts(card, "checksums")
+    for path in checksums:
+        # the files are read to compare them, so a path must not lead out of the version's folder
+        parts = PurePosixPath(path).parts
+        if not parts or parts[0] == "/" or ".." in parts:
+            raise ValueError(f"checksums must have paths inside the version's folder, got {reprlib.repr(path)}")
+    return checksums
+
+
+def _texts(data: dict[str, Any], key: str) -> dict[str, str]:
+    values = _typed_field(data, key, dict)
+    return {name: _typed(value, str, f"{key}[{reprlib.repr(name)}]") for name, value in values.items()}
+
+
+def _text(data: dict[str, Any], key: str, where: str = "") -> str:
+    """Return a field that must be a string with at least one visible character."""
+    text = _typed_field(data, key, str, where)
+    if not text.strip():
+        raise ValueError(f"{_path(where, key)} must not be empty, got {text!r}")
+    return text
+
+
+def _text_or_null(data: dict[str, Any], key: str, where: str) -> str | None:
+    return None if _field(data, key, where) is None else _typed_field(data, key, str, where)
+
+
+def _typed_field(data: dict[str, Any], key: str, kind: type[_T], where: str = "") -> _T:
+    return _typed(_field(data, key, where), kind, _path(where, key))
+
+
+def _field(data: dict[str, Any], key: str, where: str = "") -> Any:
+    if key not in data:
+        raise ValueError(f"{_path(where, key)} is missing")
+    return data[key]
+
+
+def _typed(value: object, kind: type[_T], where: str) -> _T:
+    if not isinstance(value, kind):
+        raise ValueError(f"{where} must be {_JSON_TYPES[kind]}, got {reprlib.repr(value)}")
+    return value
+
+
+def _path(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
