@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 import psutil
 
-from keras_archs.images.preprocessing import load_image
+from keras_archs.images.decoding import load_image
 from keras_archs.repository import artifact
 from serving.app import create_runtime
 from serving.settings import Settings

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import openvino as ov
 from PIL import Image
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,7 +16,8 @@ from rich.table import Table
 from skimage import data
 
 from keras_archs.registry import create_model, model_card
-from keras_archs.runtimes.runtime import CPUS
+from keras_archs.runtimes.machine import usable_cores
+from keras_archs.runtimes.silent_openvino import ov
 
 if TYPE_CHECKING:
     import keras
@@ -46,7 +46,7 @@ def machine() -> dict[str, Any]:
     """Return processor, cores and load average; a high load before the run means that other programs used the cores."""
     return {
         "cpu": ov.Core().get_property("CPU", "FULL_DEVICE_NAME"),
-        "cores": CPUS,
+        "cores": usable_cores(),
         "load_before": round(os.getloadavg()[0], 1),
     }
 

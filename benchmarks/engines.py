@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import openvino as ov
 import tensorflow as tf
 import typer
 from numpy.typing import NDArray
 
 from benchmarks.common import build, machine, picture, publish, show, write_json
-from keras_archs.images.preprocessing import load_image
+from keras_archs.images.decoding import load_image
 from keras_archs.repository import artifact
 from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
 from keras_archs.runtimes.runtime import Runtime
+from keras_archs.runtimes.silent_openvino import ov
 from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -166,15 +167,27 @@ def running(settings: dict[str, str]) -> Iterator[Gateway]:
             )
             if address is None:
                 raise SystemExit("the gateway did not start; its output is above")
-            # the gateway listens before it loads: /readyz responds when the model is loaded
-            with urllib.request.urlopen(f"{address[0]}readyz", timeout=READY_SECONDS):
-                yield Gateway(int(address[1]), psutil.Process(child.pid), time.monotonic() - started)
+            wait_until_ready(f"{address[0]}readyz")
+            yield Gateway(int(address[1]), psutil.Process(child.pid), time.monotonic() - started)
         finally:
             child.terminate()
             try:
                 child.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 child.kill()
+
+
+def wait_until_ready(url: str) -> None:
+    """Wait until the gateway has loaded its models; before, it listens but answers 503."""
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=READY_SECONDS):
+                return
+        except urllib.error.HTTPError as error:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"the gateway is not ready after {READY_SECONDS} s: {error.read().decode()}") from None
+        time.sleep(0.05)
 
 
 def throughput(gateway: Gateway, settings: Settings, clients: int, seconds: float, rounds: int) -> Row:

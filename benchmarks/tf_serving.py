@@ -26,7 +26,8 @@ import typer
 from benchmarks.closed_loop import exchange, http_request, in_process
 from benchmarks.common import machine, picture, show, write_json
 from benchmarks.gateway import running
-from keras_archs.images.preprocessing import Preprocessing, load_image
+from keras_archs.images.decoding import load_image
+from keras_archs.images.preprocessing import Preprocessing
 from serving.engines.tf_serving.messages import predict_request
 from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
 from tests.support.backend import running_backend

@@ -1,7 +1,8 @@
 """Cost of a network, computed from its graph: parameters, multiply-adds, activations, memory traffic.
 
 The convention: one multiply-add per multiplication in a convolution or a dense layer. Normalisations, activations,
-pooling, additions and biases count nothing. ResNet-50 then costs 4.09 billion multiply-adds at 224 pixels.
+pooling, additions and biases count nothing. ResNet-50 then costs 4.09 billion multiply-adds at 224 pixels. The cost of
+a layer or operation that is not listed in `keras_archs.analysis.multiply_adds` is unknown.
 
 ``python -m keras_archs.analysis.cost`` writes the table that the model cards read.
 """
@@ -16,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-from keras import layers
 
 from keras_archs.analysis.extras import import_extra
-from keras_archs.analysis.multiply_adds import multiply_adds, size
+from keras_archs.analysis.multiply_adds import copies_nothing, is_covered, multiply_adds, size
 from keras_archs.analysis.receptive_field import Field, field_after
 from keras_archs.analysis.weightless import weightless
 from keras_archs.layers import Recomputed, StochasticResidual
+from keras_archs.layers.output_path import is_graph
 from keras_archs.registry import create_model, list_models
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class LayerCost:
     """Number of parameters, trainable or not. A layer that is used twice lists its parameters in both entries; the
     network's total counts them once."""
     macs: int | None
-    """Multiply-adds for one image; None if unknown, e.g. for a custom layer."""
+    """Multiply-adds for one image; None if unknown, e.g. for a custom layer or a ``Lambda``."""
     activations: int
     """Numbers in the output, for one image."""
     bytes_moved: int
@@ -171,20 +172,19 @@ def profile(model: keras.Model, input_shape: tuple[int, ...] | None = None) -> C
             images of any size.
 
     Returns:
-        The cost, without identity layers, which compute and copy nothing. If a layer's multiply-adds are unknown, the
-        layer and the total have None.
+        The cost of inference, without layers that then return their input, such as identities and random changes of
+        images. If a layer's multiply-adds are unknown, the layer and the total have None.
 
     Raises:
         ValueError: If the model is of another kind, or takes images of any size and ``input_shape`` is None.
     """
-    inputs = getattr(model, "inputs", None)
-    if inputs is None or len(inputs) != 1:
+    if not is_graph(model) or len(model.inputs) != 1:
         raise ValueError(f"profile() takes functional and sequential models with one input, not {model.name!r}")
     shape = known_shape(model, input_shape)
-    # The walk clones layers, so that the model's own graph stays as it is; weightless clones take no memory.
+    # The walk calls clones and stand-ins, so that the model's graph stays as it is; weightless clones take no memory.
     with weightless():
         walk = _Walk()
-        walk.run(model, [keras.Input(shape, dtype=inputs[0].dtype)], [Field.of_image(shape)])
+        walk.run(model, [keras.Input(shape, dtype=model.inputs[0].dtype)], [Field.of_image(shape)])
     return Cost(_with_stages(walk.uses), size(model.trainable_weights), size(model.non_trainable_weights))
 
 
@@ -198,6 +198,22 @@ def known_shape(model: keras.Model, input_shape: tuple[int, ...] | None) -> tupl
     if None in shape:
         raise ValueError(f"{model.name!r} takes inputs of any size, {shape}: give the size with input_shape=...")
     return shape
+
+
+class _StandIn(keras.Operation):
+    """An operation of the walk's graph with the output of another operation, which need not be clonable."""
+
+    def __init__(self, original: keras.Operation) -> None:
+        super().__init__(name=original.name)
+        self.original = original
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute what the original computes."""
+        return self.original(*args, **kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the symbolic output of the original, without adding the original to a graph."""
+        return self.original.compute_output_spec(*args, **kwargs)
 
 
 class _Walk:
@@ -217,22 +233,25 @@ class _Walk:
         if isinstance(model, keras.Sequential):
             (outputs,) = inputs
             for layer in model.layers:
-                outputs = self._call(layer.__class__.from_config(layer.get_config()), outputs)
+                outputs = self._call(_twin(layer), outputs)
         else:
             structured = keras.tree.pack_sequence_as(model.input, inputs)
             # The clone of a compiled model would be compiled too, and have an optimiser's variables.
             uncompiled = keras.Model(model.input, model.output)
-            outputs = keras.models.clone_model(uncompiled, input_tensors=structured, call_function=self._call).output
+            outputs = keras.models.clone_model(
+                uncompiled, input_tensors=structured, clone_function=_twin, call_function=self._call
+            ).output
         return self._field(keras.tree.flatten(outputs)[0])
 
     def _call(self, layer: keras.Layer, *args: Any, **kwargs: Any) -> Any:
         outputs = layer(*args, **kwargs)
+        layer = layer.original if isinstance(layer, _StandIn) else layer
         inputs = [tensor for tensor in keras.tree.flatten((args, kwargs)) if isinstance(tensor, keras.KerasTensor)]
         fields = [self._field(tensor) for tensor in inputs]
         inner = layer.branch if isinstance(layer, StochasticResidual | Recomputed) else layer
-        if isinstance(layer, layers.Identity):
+        if copies_nothing(layer) and len(fields) == 1:
             (field,) = fields
-        elif getattr(inner, "inputs", None) is not None:  # a model within the model
+        elif is_graph(inner):
             entering = len(inner.inputs)  # not the shortcut of a StochasticResidual, which is added behind the branch
             within = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in inputs[:entering]]
             field = Field.widest([self.run(inner, within, fields[:entering]), *fields[entering:]])
@@ -250,6 +269,14 @@ class _Walk:
     def _field(self, tensor: keras.KerasTensor) -> Field | None:
         _, field = self.fields.get(id(tensor), (tensor, None))
         return field
+
+
+def _twin(layer: keras.Operation) -> keras.Operation:
+    """Return an operation that the walk can call in place of a layer or operation of the model.
+
+    A layer that a rule covers is cloned, because its weights may have other shapes with an input of another size.
+    """
+    return layer.__class__.from_config(layer.get_config()) if is_covered(layer) else _StandIn(layer)
 
 
 def _layer_cost(

@@ -30,7 +30,9 @@ def feature_extractor(model: keras.Model | str, stages: Sequence[str] | None = N
 
     Returns:
         A functional model whose output is a dict: the last feature map of each stage, in the order of computation.
-        Height and width are those of the image, divided by the stage's stride and rounded up.
+        Height and width are those of the image, divided by the stage's stride. If there is a remainder, each halving
+        rounds as the family pads: up in most, down where DenseNet and BN-Inception pool. The extractor's
+        ``compute_output_shape((1, height, width, 3))`` gives the sizes.
 
     Raises:
         ValueError: If the model has no stages, or lacks a stage of this name; the message lists its stages.

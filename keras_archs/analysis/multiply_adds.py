@@ -17,14 +17,31 @@ def multiply_adds(layer: keras.Layer, inputs: Sequence[keras.KerasTensor], outpu
         outputs: First symbolic tensor that the layer returns.
 
     Returns:
-        Multiply-adds for one image; None for a layer that no rule covers.
+        Multiply-adds for one image; None for a layer or operation that no rule covers.
     """
-    rule = next((rule for kinds, rule in _RULES if isinstance(layer, kinds)), None)
-    if rule:
+    if rule := _rule(layer):
         return rule(layer, inputs[0] if inputs else outputs, outputs)
-    if isinstance(layer, layers.Layer):
-        return None
-    return None if type(layer).__name__ in _PRODUCTS else 0
+    is_of_keras = type(layer).__module__.startswith("keras.")
+    return 0 if is_of_keras and not isinstance(layer, layers.Layer) and type(layer).__name__ in _FREE else None
+
+
+def is_covered(layer: keras.Layer) -> bool:
+    """Whether a rule counts the multiply-adds of a layer."""
+    return _rule(layer) is not None
+
+
+def copies_nothing(layer: keras.Layer) -> bool:
+    """Whether a layer returns its input itself, outside training: an identity, or a random change of images."""
+    return _is(layer, _IDENTITIES)
+
+
+def _rule(layer: keras.Layer) -> Callable[..., int] | None:
+    return next((rule for kinds, rule in _RULES if _is(layer, kinds)), None)
+
+
+def _is(layer: keras.Layer, kinds: Sequence[type]) -> bool:
+    """Whether a layer is of one of these classes, or of a subclass that computes the same."""
+    return any(isinstance(layer, kind) and type(layer).call is kind.call for kind in kinds)  # type: ignore[attr-defined]
 
 
 def size(weights: Iterable[keras.Variable]) -> int:
@@ -64,12 +81,24 @@ def _none(*_: Any) -> int:
     return 0
 
 
+_IDENTITIES: tuple[type, ...] = tuple(
+    getattr(layers, name)
+    for name in """
+        Identity
+        AugMix CutMix MixUp RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter
+        RandomContrast RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue
+        RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear
+        RandomTranslation RandomZoom Solarization
+    """.split()  # noqa: SIM905  # a list of strings would be a page
+)
+"""Layers that return their input, outside training; `Dropout` and the like are listed as layers that cost nothing."""
+
 _ELEMENTWISE: tuple[type, ...] = tuple(
     getattr(layers, name)
     for name in """
         Activation ELU InputLayer LeakyReLU Masking PReLU ReLU Softmax
         BatchNormalization GroupNormalization LayerNormalization Normalization RMSNormalization UnitNormalization
-        Rescaling Resizing CenterCrop
+        Rescaling Resizing CenterCrop RandomCrop
         Add Average Concatenate Maximum Minimum Multiply Subtract
         AveragePooling1D AveragePooling2D AveragePooling3D MaxPooling1D MaxPooling2D MaxPooling3D
         GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D
@@ -92,12 +121,22 @@ _RULES: tuple[tuple[tuple[type, ...], Callable[..., int]], ...] = (
     (_ELEMENTWISE, _none),
 )
 
-
-_PRODUCTS = {"Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv", "Dot", "DotProductAttention", "Einsum"} | {
-    "Inner",
-    "Matmul",
-    "Outer",
-    "Tensordot",
-    "Vdot",
-}
-"""All operations of `keras.ops` that multiply and add."""
+_FREE = frozenset(
+    """
+    Absolute Arccos Arccosh Arcsin Arcsinh Arctan Arctan2 Arctanh Cbrt Ceil Clip Cos Cosh Erf Erfc Exp Exp2 Expm1 Fabs
+    Floor Hypot Log Log10 Log1p Log2 Logaddexp NanToNum Negative Reciprocal Round Rsqrt Sign Sin Sinh Sqrt Square Tan
+    Tanh Trunc
+    Add Divide DivideNoNan FloorDivide Maximum Minimum Mod Multiply Power Subtract TrueDivide Where
+    Equal Greater GreaterEqual Isfinite Isinf Isnan Less LessEqual LogicalAnd LogicalNot LogicalOr LogicalXor NotEqual
+    All Amax Amin Any Argmax Argmin Average CountNonzero Logsumexp Max Mean Min Moments Prod Std Sum TopK Var
+    Append BroadcastTo Concatenate Copy Diagonal Dstack ExpandDims Flip FullLike GetItem Hstack Moveaxis OneHot OnesLike
+    Pad Ravel Repeat Reshape Roll Rot90 Size Slice Split Squeeze Stack Swapaxes Take TakeAlongAxis Tile Transpose Tril
+    Triu Unstack Vstack ZerosLike
+    Cast ConvertToTensor SaturateCast StopGradient
+    Celu Elu Gelu Glu HardShrink HardSigmoid HardSilu HardTanh LeakyRelu LogSigmoid LogSoftmax Relu Relu6 Selu Sigmoid
+    Silu SoftShrink Softmax Softplus Softsign SparsePlus SparseSigmoid Squareplus TanhShrink Threshold
+    AdaptiveAveragePool AdaptiveMaxPool AveragePool BatchNorm LayerNorm MaxPool Normalize RMSNorm
+    CropImages DepthToSpace PadImages Resize SpaceToDepth
+    """.split()  # noqa: SIM905  # a list of strings would be a page
+)
+"""Operations of `keras.ops` that move, compare, sum or multiply numbers elementwise, or normalise or pool."""

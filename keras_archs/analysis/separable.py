@@ -13,6 +13,7 @@ import keras
 
 from keras_archs.analysis.cost import profile
 from keras_archs.analysis.weightless import weightless
+from keras_archs.layers.options import is_positive_integer, plain
 from keras_archs.models.mobilenet import MobileNet
 
 _DEPTHWISE = "_depthwise_conv"
@@ -60,8 +61,10 @@ def separable_cost(kernel: int, in_channels: int, out_channels: int, size: int) 
     Raises:
         ValueError: If an argument is not an integer of at least 1.
     """
+    # Products of NumPy's integers would overflow.
+    kernel, in_channels, out_channels, size = map(plain, (kernel, in_channels, out_channels, size))
     arguments = {"kernel": kernel, "in_channels": in_channels, "out_channels": out_channels, "size": size}
-    if bad := {name: n for name, n in arguments.items() if not isinstance(n, int) or isinstance(n, bool) or n < 1}:
+    if bad := {name: n for name, n in arguments.items() if not is_positive_integer(n)}:
         raise ValueError(f"separable_cost() takes integers of at least 1; got {bad}")
     positions = size * size
     return SeparableCost(

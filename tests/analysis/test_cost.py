@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 import keras_archs
 from keras_archs.analysis.cost import COSTS, profile
+from keras_archs.analysis.multiply_adds import _IDENTITIES
 from keras_archs.analysis.weightless import weightless
 
 
@@ -146,6 +148,144 @@ def test_products_without_weights_are_unknown() -> None:
     assert "unknown: matmul (Matmul)" in str(result).splitlines()[-1]
 
 
+def unknown(model: keras.Model) -> list[str]:
+    result = profile(model)
+    assert (result.macs is None) == bool(result.unknown)
+    assert result.parameters == model.count_params()
+    return [layer.kind for layer in result.unknown]
+
+
+def test_a_network_with_augmentation_costs_what_it_computes_at_inference() -> None:
+    """The model of Keras' guide to fine-tuning, functional and sequential."""
+    base = keras_archs.MobileNet(alpha=0.25, include_top=False, input_shape=(64, 64, 3))
+    augmentation = [layers.RandomFlip("horizontal"), layers.RandomRotation(0.1), layers.RandomZoom(0.1)]
+    images = x = keras.Input((64, 64, 3))
+    for layer in [*augmentation, layers.Rescaling(1 / 127.5, -1)]:
+        x = layer(x)
+    x = layers.GlobalAveragePooling2D()(base(x, training=False))
+    functional = keras.Model(images, layers.Dense(3)(layers.Dropout(0.2)(x)))
+    pooling, dense = layers.GlobalAveragePooling2D(), layers.Dense(3)
+    sequential = keras.Sequential([images, keras.Sequential(augmentation), base, pooling, dense])
+    base_macs = profile(base).macs
+    assert base_macs is not None
+    for model in (functional, sequential):
+        assert unknown(model) == []
+        result = profile(model)
+        assert result.macs == base_macs + 256 * 3
+        assert not [layer.kind for layer in result.layers if layer.kind.startswith("Random")]
+
+
+@pytest.mark.parametrize("name", sorted(kind.__name__ for kind in _IDENTITIES))
+def test_a_layer_that_is_left_out_returns_its_input_at_inference(name: str) -> None:
+    arguments: dict[str, tuple[object, ...]] = {"RandomPosterization": (2,)} | dict.fromkeys(
+        ["RandomTranslation", "RandomShear"], (0.5, 0.5)
+    )
+    factor = ["Brightness", "Contrast", "Rotation", "Zoom", "ColorDegeneration", "Hue", "Saturation", "Sharpness"]
+    arguments |= {f"Random{kind}": (0.9,) for kind in factor}
+    images = keras.Input((16, 16, 3))
+    layer = getattr(layers, name)(*arguments.get(name, ()))
+    model = keras.Model(images, layer(images))
+    assert profile(model).layers == ()
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 16, 16, 3)).astype(np.float32)
+    np.testing.assert_array_equal(model(pixels, training=False), pixels)
+
+
+class WithoutConfig(layers.Layer):
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.kernel = self.add_weight(shape=(3, 3))
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return self.factor * (inputs @ self.kernel)
+
+
+class Subclassed(keras.Model):
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.dense = layers.Dense(units)
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return self.dense(inputs)
+
+
+class Iterated(keras.Model):
+    """Has a graph, and computes more than the graph."""
+
+    def call(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        return super().call(super().call(inputs))
+
+
+def iterated() -> keras.Model:
+    images = keras.Input((3, 3, 3))
+    return Iterated(images, layers.Conv2D(3, 1)(images))
+
+
+class Twice(layers.Conv2D):
+    """Inherits from a layer with a rule, and computes more."""
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return super().call(inputs) + super().call(inputs + 1)
+
+
+class Multiply(keras.Operation):
+    """Has the name of an operation of Keras, and computes a product of matrices."""
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.ops.matmul(inputs, inputs)
+
+    def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        (layers.Lambda(lambda x: x @ x), "Lambda"),
+        (keras.Sequential([keras.Input((3, 3, 3)), layers.Lambda(lambda x: 2 * x)]), "Lambda"),
+        (WithoutConfig(3), "WithoutConfig"),
+        (Subclassed(4), "Subclassed"),
+        (iterated(), "Iterated"),
+        (Twice(4, 3), "Twice"),
+        (Multiply(), "Multiply"),
+        (layers.Lambda(lambda x: x[:, 0]), "Lambda"),
+        (lambda x: keras.ops.cdist(x[:, 0], x[:, 1]), "CDist"),
+        (lambda x: keras.ops.fft2((x, x))[0], "FFT2"),
+        (lambda x: keras.ops.cross(x, x + 1), "Cross"),
+        (lambda x: keras.ops.kron(x, x), "Kron"),
+        (keras.ops.inv, "Inv"),
+        (lambda x: keras.ops.vectorized_map(lambda y: y @ y, x), "VectorizedMap"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_operation_that_is_not_known_is_unknown_and_not_free(
+    operation: Callable[[keras.KerasTensor], keras.KerasTensor], kind: str
+) -> None:
+    images = keras.Input((3, 3, 3))
+    model = keras.Model(images, layers.Dense(2)(layers.Dense(3)(operation(layers.ReLU()(images)))))
+    assert unknown(model) == [kind]
+    assert f"({kind})" in str(profile(model)).splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda x: keras.ops.gelu(x * 2 - 1) / (1 + keras.ops.exp(-x)),
+        lambda x: keras.ops.mean(keras.ops.transpose(x, (0, 2, 1, 3)), axis=(1, 2)),
+        lambda x: keras.ops.concatenate([x[:, ::2], keras.ops.pad(x, [[0, 0], [1, 1], [0, 0], [0, 0]])], axis=1),
+        lambda x: keras.ops.softmax(keras.ops.max_pool(x, 2)) ** 2,
+        lambda x: keras.ops.where(x > 0, keras.ops.log1p(x), keras.ops.cast(x, "float32")),
+    ],
+)
+def test_operations_that_move_compare_or_scale_numbers_cost_nothing(
+    operation: Callable[[keras.KerasTensor], keras.KerasTensor],
+) -> None:
+    images = keras.Input((4, 4, 3))
+    result = profile(keras.Model(images, operation(images)))
+    assert result.layers
+    assert result.macs == 0
+
+
 def test_stages_are_the_sizes_of_the_feature_maps() -> None:
     result = profile(keras_archs.SEResNet18(input_shape=(64, 96, 3)))
     assert [stage.stage for stage in result.stages] == ["32x48", "16x24", "8x12", "4x6", "2x3", "head"]
@@ -197,8 +337,6 @@ def test_profiling_does_not_change_the_model() -> None:
 
 
 def test_models_without_a_graph_are_refused() -> None:
-    class Subclassed(keras.Model):
-        pass
-
-    with pytest.raises(ValueError, match="functional and sequential"):
-        profile(Subclassed())
+    for model in (Subclassed(2), iterated()):
+        with pytest.raises(ValueError, match="functional and sequential"):
+            profile(model)

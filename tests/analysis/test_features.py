@@ -30,6 +30,32 @@ def test_a_name_gives_the_last_map_of_each_stride_for_images_of_any_size() -> No
     assert list(extractor.output) == ["stage1", "stage2", "stage3", "stage5", "stage7"]
 
 
+@pytest.mark.parametrize(
+    ("name", "stage", "side"),
+    [
+        ("densenet-121", "block4", (3, 4)),
+        ("bn-inception", "inception5b", (3, 4)),
+        ("densenet-40-12", "block3", (24, 32)),
+        ("resnet-18", "stage4", (4, 5)),
+    ],
+)
+def test_the_size_of_a_map_is_what_the_extractor_says_where_halving_leaves_a_remainder(
+    name: str, stage: str, side: tuple[int, int]
+) -> None:
+    with weightless():
+        shapes = feature_extractor(name).compute_output_shape((1, 97, 131, 3))
+    assert tuple(shapes[stage][1:3]) == side
+    stride = feature_strides(name)[stage]
+    assert all(n in (pixels // stride, -(-pixels // stride)) for n, pixels in zip(side, (97, 131), strict=True))
+
+
+def test_a_map_has_the_size_that_the_extractor_says() -> None:
+    extractor = feature_extractor("densenet-40-12")
+    shapes = extractor.compute_output_shape((1, 97, 131, 3))
+    maps = extractor(np.zeros((1, 97, 131, 3), np.float32))
+    assert {stage: tuple(array.shape) for stage, array in maps.items()} == shapes
+
+
 def test_the_stages_of_each_family_are_those_of_its_table() -> None:
     assert feature_strides("resnet-18") == {"stem": 2, "stage1": 4, "stage2": 8, "stage3": 16, "stage4": 32}
     assert feature_strides("densenet-40-12") == {"stem": 1, "block1": 1, "block2": 2, "block3": 4, "top": 4}

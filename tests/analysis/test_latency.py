@@ -49,7 +49,8 @@ def test_unknown_engines_and_empty_measurements_are_refused(model: keras.Model) 
 
 
 def test_a_missing_engine_names_the_extra_to_install(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "keras_archs.runtimes.openvino_runtime", raising=False)
+    for module in ("openvino_runtime", "openvino_graph", "silent_openvino"):
+        monkeypatch.delitem(sys.modules, f"keras_archs.runtimes.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ModuleNotFoundError, match=r"openvino is not installed: pip install 'keras-archs\[serve\]'"):
         measure_latency(model, "openvino")

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import keras
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,3 +66,9 @@ def test_a_narrower_network_saves_less() -> None:
 def test_arguments_other_than_positive_integers_are_refused(bad: int) -> None:
     with pytest.raises(ValueError, match=rf"integers of at least 1; got {{'kernel': {bad!r}}}"):
         keras_archs.separable_cost(bad, 8, 8, 14)
+
+
+def test_integers_of_numpy_do_not_overflow() -> None:
+    counted = keras_archs.separable_cost(*np.array([3, 2048, 2048, 1024], np.int32))
+    assert counted == keras_archs.separable_cost(3, 2048, 2048, 1024)
+    assert counted.standard > 2**32
