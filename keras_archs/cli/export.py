@@ -10,7 +10,8 @@ import typer
 from keras_archs.cli.output import JsonOption, working, write_json
 from keras_archs.cli.quiet import import_keras
 from keras_archs.registry import create_model, model_card
-from keras_archs.repository.artifact import check_name, published_versions
+from keras_archs.repository.artifact import check_name, read_model_folder
+from keras_archs.repository.models_config import why_not_served
 
 
 def export(
@@ -40,9 +41,11 @@ def export(
     card = model_card(model)
     published_as = check_name(name or card.name)
     folder = repository / published_as
-    versions = published_versions(folder)
+    versions = read_model_folder(folder).versions
     if if_missing and (versions if version is None else version in versions):
-        _report(published_as, version or versions[-1], folder, exported=False, as_json=as_json)
+        existing = max(versions) if version is None else version
+        not_served = why_not_served(repository, published_as, existing)
+        _report(versions[existing], existing, not_served, exported=False, as_json=as_json)
         return
     if weights is None and not allow_untrained:
         tags = "".join(f"--weights {tag}, " for tag in card.weights)
@@ -58,12 +61,15 @@ def export(
             version=version,
             allow_untrained=allow_untrained,
         )
-    _report(exported.name, exported.version, folder, exported=True, as_json=as_json)
+    _report(exported.path, exported.version, exported.not_served, exported=True, as_json=as_json)
 
 
-def _report(name: str, version: int, folder: Path, *, exported: bool, as_json: bool) -> None:
-    path = folder / str(version)
+def _report(path: Path, version: int, not_served: str | None, *, exported: bool, as_json: bool) -> None:
+    name = path.parent.name
     if as_json:
-        write_json({"name": name, "version": version, "path": str(path), "exported": exported})
+        served = not_served is None
+        write_json({"name": name, "version": version, "path": str(path), "exported": exported, "served": served})
     else:
         typer.echo(f"{name} version {version} {'published' if exported else 'exists already'}: {path}")
+    if not_served:
+        typer.echo(f"version {version} of {name} is not served: {not_served}", err=True)

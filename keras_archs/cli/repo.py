@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
 from keras_archs.cli.output import JsonOption, write_json, write_table
 from keras_archs.repository import models_config
-from keras_archs.repository.artifact import check_repository, find_versions, published_models
+from keras_archs.repository.artifact import ModelFolder, check_repository, find_versions, model_folders
 
 app = typer.Typer(
     help="Choose the models, versions and labels that the gateway and TensorFlow Serving serve (models.config).",
@@ -33,11 +34,12 @@ def list_(repository: Repository = MODELS, as_json: JsonOption = False) -> None:
     """Show the published versions of each model, its policy, the served versions and their labels."""
     config = models_config.read(check_repository(repository))
     named = models_config.entries(config) if config is not None else {}
-    published = published_models(repository)
+    folders = model_folders(repository)
     rows: list[dict[str, Any]] = []
-    for name in sorted(published.keys() | named.keys()):
+    for name in sorted(folders.keys() | named.keys()):
         policy = named[name].model_version_policy if name in named else None
-        on_disk = published.get(name, [])
+        folder = folders.get(_folder_name(named, name), ModelFolder())
+        on_disk = list(folder.versions)
         is_served = config is None or name in named
         rows.append(
             {
@@ -46,6 +48,7 @@ def list_(repository: Repository = MODELS, as_json: JsonOption = False) -> None:
                 "policy": models_config.write_policy(policy) if policy else "all" if is_served else None,
                 "served": list(models_config.served_versions(tuple(on_disk), policy)) if is_served else [],
                 "labels": dict(sorted(named[name].version_labels.items())) if name in named else {},
+                "problems": list(folder.problems),
             }
         )
     if as_json:
@@ -64,6 +67,9 @@ def list_(repository: Repository = MODELS, as_json: JsonOption = False) -> None:
             for row in rows
         ],
     )
+    for row in rows:
+        for problem in row["problems"]:
+            typer.echo(f"{row['name']}: {problem}", err=True)
 
 
 @app.command()
@@ -81,7 +87,7 @@ def label(
     """
     changes = dict(_label(text) for text in labels)
     with models_config.edited(check_repository(repository), served_from=served_from) as config:
-        on_disk = find_versions(repository, name)
+        on_disk = find_versions(repository, _folder_name(models_config.entries(config), name))
         entry = models_config.include(config, repository, name, served_from=served_from)
         served = models_config.served_versions(on_disk, entry.model_version_policy)
         for key, version in changes.items():
@@ -107,7 +113,7 @@ def policy(
     """Choose the versions of a model to serve. TensorFlow Serving keeps every served version in memory."""
     chosen = models_config.read_policy(versions)
     with models_config.edited(check_repository(repository), served_from=served_from) as config:
-        on_disk = find_versions(repository, name)
+        on_disk = find_versions(repository, _folder_name(models_config.entries(config), name))
         entry = models_config.include(config, repository, name, served_from=served_from)
         served = models_config.served_versions(on_disk, chosen)
         if not served:
@@ -131,6 +137,10 @@ def remove(name: Name, repository: Repository = MODELS) -> None:
         del config.model_config_list.config[:]
         config.model_config_list.config.extend(remaining)
     typer.echo(f"{name} is no longer served")
+
+
+def _folder_name(named: Mapping[str, ModelConfig], name: str) -> str:
+    return models_config.folder_name(named[name]) if name in named else name
 
 
 def _label(text: str) -> tuple[str, int | None]:

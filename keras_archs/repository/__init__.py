@@ -1,4 +1,4 @@
-"""The model repository on disk: the layout of a published version, `models.config`, and checksums.
+"""The model repository on disk: a published version with its card and reference answers, `models.config`, checksums.
 
 Exporter, gateway and TensorFlow Serving share this contract, so nothing here imports Keras or TensorFlow.
 """

@@ -3,6 +3,7 @@
     <repository>/<name>/<version>/saved_model.pb  variables/  assets/labels.txt
                                   assets.extra/tf_serving_warmup_requests
                                   assets.extra/model_card.json
+                                  assets.extra/reference_answers.npz
     <repository>/.cache/          versions that OpenVINO has converted; may be deleted
 
 The exporter writes versions, the gateway and the command line read them: nothing here imports Keras or TensorFlow.
@@ -12,24 +13,24 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
 
-from keras_archs.images.labels import Label
-from keras_archs.images.preprocessing import Preprocessing
+from keras_archs.repository.artifact_card import ArtifactCard
 
 SAVED_MODEL = "saved_model.pb"
 LABELS = Path("assets/labels.txt")
 CARD = Path("assets.extra/model_card.json")
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
+REFERENCE_ANSWERS = Path("assets.extra/reference_answers.npz")
 CONVERSION_CACHE = ".cache"
 
 MAX_VERSION = 2**63 - 1  # TensorFlow Serving keeps versions in an int64
 LIKELIEST = -1  # the value of `classes`, an input of the signature `explain`, that means the most likely class
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_VERSION = re.compile(r"[1-9][0-9]{0,18}")
+_VERSION_NAMES = f"a number from 0 to {MAX_VERSION} in the digits 0 to 9"
 
 
 class ArtifactError(ValueError):
@@ -40,84 +41,9 @@ class NotPublishedError(ValueError):
     """The repository, the model or the version does not exist."""
 
 
-@dataclass(frozen=True)
-class Weights:
-    """Provenance of a published model's weights.
-
-    Attributes:
-        trained: Whether the weights were trained; False for initial values.
-        source: Data that the weights were trained on, or package and file that they were loaded from, in words;
-            "none" if untrained.
-        sha256: Checksum of the file that the weights were loaded from; None without a file.
-    """
-
-    trained: bool
-    source: str
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class ArtifactCard:
-    """Everything that a server needs to know about a published version besides its graph.
-
-    Attributes:
-        name: Name of the model in the repository.
-        preprocessing: Steps from an image file to the graph's uint8 input.
-        labels: Label of each class, in the order of the graph's probabilities.
-        weights: Provenance of the weights.
-        architecture: Public builder and its arguments; None for a model that no builder of this package made.
-        created: Time of the export, ISO 8601, UTC.
-        producer: Versions of the packages that wrote the version, by package.
-        checksums: SHA-256 of each file that inference depends on, by path relative to the version.
-        explains: Whether the graph has the signature `explain`, which computes class activation maps.
-    """
-
-    name: str
-    preprocessing: Preprocessing
-    labels: tuple[Label, ...]
-    weights: Weights
-    architecture: Mapping[str, Any] | None
-    created: str
-    producer: Mapping[str, str]
-    checksums: Mapping[str, str]
-    explains: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the card as data that `json` can write."""
-        return {
-            "name": self.name,
-            "preprocessing": self.preprocessing.to_json(),
-            "labels": [{"name": label.name, "wordnet_id": label.wordnet_id} for label in self.labels],
-            "weights": {
-                "trained": self.weights.trained,
-                "source": self.weights.source,
-                "sha256": self.weights.sha256,
-            },
-            "architecture": self.architecture,
-            "created": self.created,
-            "producer": dict(self.producer),
-            "checksums": dict(self.checksums),
-            "explains": self.explains,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Make a card from the data that `to_json` returns.
-
-        Raises:
-            KeyError, TypeError, ValueError: A field is missing or malformed.
-        """
-        return cls(
-            name=data["name"],
-            preprocessing=Preprocessing.from_json(data["preprocessing"]),
-            labels=tuple(Label(entry["name"], entry["wordnet_id"]) for entry in data["labels"]),
-            weights=Weights(**data["weights"]),
-            architecture=data["architecture"],
-            created=data["created"],
-            producer=data["producer"],
-            checksums=data["checksums"],
-            explains=data.get("explains", False),  # older cards lack the field, and their graphs the signature
-        )
+def is_name(name: str) -> bool:
+    """Return whether a repository, a URL and a metric can all contain `name`."""
+    return _NAME.fullmatch(name) is not None
 
 
 def check_name(name: str) -> str:
@@ -126,7 +52,7 @@ def check_name(name: str) -> str:
     Raises:
         ValueError: The name has other characters, or not 1 to 128 of them.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         raise ValueError(
             f"a model's name must be 1 to 128 letters, digits, '.', '_' or '-', "
             f"starting with a letter or digit; got {name!r}"
@@ -134,29 +60,84 @@ def check_name(name: str) -> str:
     return name
 
 
+@dataclass(frozen=True)
+class ModelFolder:
+    """The folder of a model, as it is on disk.
+
+    Attributes:
+        versions: Folder of each published version by number, ascending.
+        unreadable: Folder of each version that the process may not read, by number.
+        problems: Why folders that look like versions are no published versions; without paths of the machine.
+        is_readable: Whether the process could list the folder.
+    """
+
+    versions: Mapping[int, Path] = field(default_factory=dict)
+    unreadable: Mapping[int, Path] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    is_readable: bool = True
+
+
+def model_folders(repository: Path) -> dict[str, ModelFolder]:
+    """Return the folders of a repository that have a published version, or a problem, by the name of the model.
+
+    Raises:
+        OSError: The process may not list the repository.
+    """
+    try:
+        entries = sorted(entry for entry in repository.iterdir() if is_name(entry.name))
+    except FileNotFoundError:
+        return {}
+    folders = {entry.name: read_model_folder(entry) for entry in entries}
+    return {name: folder for name, folder in folders.items() if folder.versions or folder.problems}
+
+
+def read_model_folder(model_dir: Path) -> ModelFolder:
+    """Return what a model's folder contains; no versions if the folder does not exist.
+
+    A version is a folder whose name is a number in decimal digits, as in TensorFlow Serving, and which contains a
+    SavedModel. So an unfinished export (`.incoming-*`) is none.
+    """
+    try:
+        entries = sorted(entry for entry in model_dir.iterdir() if not entry.name.startswith("."))
+    except NotADirectoryError:
+        return ModelFolder()
+    except FileNotFoundError:
+        is_link = model_dir.is_symlink()
+        return ModelFolder(problems=("its folder is a link that leads nowhere",) if is_link else ())
+    except OSError as error:
+        return ModelFolder(problems=(f"its folder cannot be read: {error.strerror}",), is_readable=False)
+    versions: dict[int, Path] = {}
+    unreadable: dict[int, Path] = {}
+    problems: list[str] = []
+    for entry in entries:
+        number = _version_number(entry.name)
+        try:
+            has_graph = _is_file(entry / SAVED_MODEL)
+        except OSError as error:
+            if number is not None:
+                unreadable[number] = entry
+                problems.append(f"version {number} cannot be read: {error.strerror}")
+            continue
+        if number is None:
+            if has_graph or entry.name == SAVED_MODEL:
+                problems.append(f"{entry.name!r} is not served: the name of a version is {_VERSION_NAMES}")
+        elif not has_graph:
+            problems.append(f"version {number} is not served: {entry.name!r} contains no {SAVED_MODEL}")
+        else:
+            if number in versions:  # TensorFlow Serving also takes the last in alphabetical order
+                problems.append(f"{versions[number].name!r} is not served: version {number} is {entry.name!r}")
+            versions[number] = entry
+    return ModelFolder(dict(sorted(versions.items())), unreadable, tuple(problems))
+
+
 def published_models(repository: Path) -> dict[str, list[int]]:
     """Return the names of the models that have a published version, each with its versions in ascending order."""
-    if not repository.is_dir():
-        return {}
-    versions = {
-        entry.name: published_versions(entry) for entry in sorted(repository.iterdir()) if _NAME.fullmatch(entry.name)
-    }
-    return {name: numbers for name, numbers in versions.items() if numbers}
+    return {name: list(folder.versions) for name, folder in model_folders(repository).items() if folder.versions}
 
 
 def published_versions(model_dir: Path) -> list[int]:
-    """Return the versions in a model's folder, in ascending order; [] if the folder does not exist.
-
-    A version is a folder whose name is a positive integer and which contains a SavedModel. TensorFlow Serving ignores
-    all other folders as well, so neither sees an unfinished export (`.incoming-*`).
-    """
-    if not model_dir.is_dir():
-        return []
-    return sorted(
-        int(entry.name)
-        for entry in model_dir.iterdir()
-        if _VERSION.fullmatch(entry.name) and int(entry.name) <= MAX_VERSION and (entry / SAVED_MODEL).is_file()
-    )
+    """Return the versions in a model's folder, in ascending order; [] if the folder does not exist."""
+    return list(read_model_folder(model_dir).versions)
 
 
 def check_repository(repository: Path) -> Path:
@@ -179,12 +160,13 @@ def find_versions(repository: Path, name: str) -> tuple[int, ...]:
     Raises:
         NotPublishedError: The repository does not exist, or has no version of this model.
     """
-    models = published_models(check_repository(repository))
-    if name not in models:
-        raise NotPublishedError(
-            f"no model {name!r} is published in {repository}; published: {', '.join(models) or 'none'}"
-        )
-    return tuple(models[name])
+    folders = model_folders(check_repository(repository))
+    folder = folders.get(name, ModelFolder())
+    if not folder.versions:
+        published = ", ".join(other for other, found in folders.items() if found.versions) or "none"
+        reason = f" ({'; '.join(folder.problems)})" if folder.problems else ""
+        raise NotPublishedError(f"no model {name!r} is published in {repository}{reason}; published: {published}")
+    return tuple(folder.versions)
 
 
 def find_version(repository: Path, name: str, version: int | None = None) -> Path:
@@ -199,11 +181,12 @@ def find_version(repository: Path, name: str, version: int | None = None) -> Pat
         NotPublishedError: The repository, the model or the version does not exist.
     """
     versions = find_versions(repository, name)
-    if version is not None and version not in versions:
+    selected = versions[-1] if version is None else version
+    if selected not in versions:
         raise NotPublishedError(
             f"{name} has no version {version} in {repository}; published: {', '.join(map(str, versions))}"
         )
-    return repository / name / str(version or versions[-1])
+    return read_model_folder(repository / name).versions[selected]
 
 
 def read_card(version_dir: Path) -> ArtifactCard:
@@ -219,7 +202,22 @@ def read_card(version_dir: Path) -> ArtifactCard:
             f"no {CARD} in version {version_dir.name} of {version_dir.parent.name!r}: "
             "publish with keras_archs.export_model or `keras-archs export`"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error  # an OSError's text contains the path
         raise ArtifactError(
-            f"{CARD} of version {version_dir.name} of {version_dir.parent.name!r} cannot be read: {error!r}"
+            f"{CARD} of version {version_dir.name} of {version_dir.parent.name!r} cannot be read: {reason}"
         ) from error
+
+
+def _version_number(name: str) -> int | None:
+    """Return the number of a version from the name of its folder; None if the name is no such number."""
+    number = int(name) if name.isascii() and name.isdecimal() else None
+    return number if number is not None and number <= MAX_VERSION else None
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a file exists, as `Path.is_file`, which however hides that a link leads in a circle."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False

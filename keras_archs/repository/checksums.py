@@ -3,7 +3,8 @@
 import hashlib
 from pathlib import Path
 
-from keras_archs.repository.artifact import SAVED_MODEL, ArtifactCard, ArtifactError
+from keras_archs.repository.artifact import REFERENCE_ANSWERS, SAVED_MODEL, ArtifactError
+from keras_archs.repository.artifact_card import ArtifactCard
 
 
 def sha256_of(path: Path) -> str:
@@ -13,25 +14,36 @@ def sha256_of(path: Path) -> str:
 
 
 def checksums(version_dir: Path) -> dict[str, str]:
-    """Return the checksums of a version's graph, variables and assets, by path relative to the version."""
+    """Return the checksums of a version's graph, variables, assets and reference answers, by path below the version."""
     files = [version_dir / SAVED_MODEL]
+    if (version_dir / REFERENCE_ANSWERS).is_file():  # not in versions of older exports
+        files.append(version_dir / REFERENCE_ANSWERS)
     for folder in ("variables", "assets"):
         files += sorted(path for path in (version_dir / folder).rglob("*") if path.is_file())
     return {path.relative_to(version_dir).as_posix(): sha256_of(path) for path in files}
 
 
 def verify(version_dir: Path, card: ArtifactCard) -> None:
-    """Compare the files of a version with the checksums in its card.
+    """Compare the files of a version with the checksums in its card. Files that the card does not name do not matter.
 
     Raises:
-        ArtifactError: A file is missing, was added or differs; the message names the files.
+        ArtifactError: A file is missing, differs or cannot be read, or the card does not name the graph; the message
+            names the files.
     """
-    actual = checksums(version_dir) if (version_dir / SAVED_MODEL).is_file() else {}
-    differing = sorted(
-        path for path in actual.keys() | card.checksums.keys() if actual.get(path) != card.checksums.get(path)
-    )
+    version = f"version {version_dir.name} of {card.name!r}"
+    if SAVED_MODEL not in card.checksums:
+        raise ArtifactError(f"the card of {version} has no checksum of {SAVED_MODEL}; publish a new version")
+    try:
+        differing = sorted(path for path, expected in card.checksums.items() if _sha256(version_dir / path) != expected)
+    except OSError as error:  # its text contains the path of the version
+        file = Path(error.filename or version_dir).relative_to(version_dir).as_posix()
+        raise ArtifactError(f"{file} of {version} cannot be read: {error.strerror}") from error
     if differing:
         raise ArtifactError(
-            f"version {version_dir.name} of {card.name!r} has changed since it was published: {', '.join(differing)} "
-            "missing or altered; publish a new version"
+            f"{version} has changed since it was published: {', '.join(differing)} missing or altered; "
+            "publish a new version"
         )
+
+
+def _sha256(path: Path) -> str | None:
+    return sha256_of(path) if path.is_file() else None

@@ -1,8 +1,9 @@
 """`models.config`: the models that a repository serves, with their versions and version labels.
 
 The file is a ModelServerConfig in text format. TensorFlow Serving polls it, and the gateway follows the same file.
-Without the file, every published version is served. Edits replace the file atomically: a reader sees the old content
-or the new.
+Without the file, every published version is served. An empty file says nothing, so it changes nothing for servers that
+run; `model_config_list {}` serves no model. Edits replace the file atomically: a reader sees the old content or the
+new.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from google.protobuf import text_format
@@ -38,10 +40,15 @@ def read(repository: Path) -> ModelServerConfig | None:
     """Read the configuration of a repository; None if there is no `models.config`.
 
     Raises:
-        ConfigError: The file is not a ModelServerConfig in text format.
+        ConfigError: The file is not a list of models that TensorFlow Serving would accept.
     """
     text = _text(repository)
     return None if text is None else _parse(text)
+
+
+def is_empty(config: ModelServerConfig) -> bool:
+    """Return whether the file says nothing: no text, or comments only; TensorFlow Serving then takes no action."""
+    return config.WhichOneof("config") is None
 
 
 def entries(config: ModelServerConfig) -> dict[str, ModelConfig]:
@@ -53,8 +60,8 @@ def entries(config: ModelServerConfig) -> dict[str, ModelConfig]:
 def edited(repository: Path, *, served_from: Path | None = None) -> Iterator[ModelServerConfig]:
     """Lend the configuration to a `with` block, and replace the file unless the block raises an exception.
 
-    A lock serialises edits, also those of other processes. A new file gets an entry for every published model, so that
-    the models that were served without the file still are. Entries and fields that the block does not change are kept,
+    A lock serialises edits, also those of other processes. A new or empty file gets an entry for every published model,
+    so that the models that were served before still are. Entries and fields that the block does not change are kept,
     and so are comments above the first entry; the text format drops comments further down.
 
     Args:
@@ -63,7 +70,7 @@ def edited(repository: Path, *, served_from: Path | None = None) -> Iterator[Mod
             for `repository`.
 
     Raises:
-        ConfigError: The file is not a ModelServerConfig in text format; it is not changed.
+        ConfigError: The file is not a list of models that TensorFlow Serving would accept; it is not changed.
         OSError: The file cannot be written.
     """
     import fcntl  # not on Windows, where the other functions of this module still work
@@ -73,7 +80,7 @@ def edited(repository: Path, *, served_from: Path | None = None) -> Iterator[Mod
         fcntl.flock(folder, fcntl.LOCK_EX)
         text = _text(repository)
         config = _parse(text or "")
-        if text is None:
+        if is_empty(config):
             for name in artifact.published_models(repository):
                 include(config, repository, name, served_from=served_from)
         yield config
@@ -97,14 +104,45 @@ def include(config: ModelServerConfig, repository: Path, name: str, *, served_fr
     models = entries(config)
     if name in models:
         return models[name]
-    if served_from is None:
-        base_paths = (Path(model.base_path).parent for model in models.values())
-        served_from = next(base_paths, repository.resolve())
-    model = config.model_config_list.config.add(
-        name=name, base_path=str(served_from / name), model_platform="tensorflow"
-    )
+    base_paths = (model.base_path for model in models.values() if model.base_path)
+    if served_from is None and (first := next(base_paths, None)):
+        parent = first.rstrip("/").rpartition("/")[0]  # Path would turn s3://bucket into s3:/bucket
+    else:
+        parent = str(served_from or repository.resolve())
+    model = config.model_config_list.config.add(name=name, base_path=f"{parent}/{name}", model_platform="tensorflow")
     model.model_version_policy.all.SetInParent()
     return model
+
+
+def folder_name(model: ModelConfig) -> str:
+    """Return the name of a model's folder in the repository: the last part of `base_path`; the model's name without.
+
+    The rest of `base_path` is the repository's path on the machine of TensorFlow Serving.
+    """
+    return PurePosixPath(model.base_path).name if model.base_path else model.name
+
+
+def why_not_served(repository: Path, name: str, version: int) -> str | None:
+    """Return why `models.config` does not serve a version in the folder `name`; None if it does or does not exist."""
+    try:
+        config = read(repository)
+    except ConfigError as error:
+        return str(error)
+    if config is None:
+        return None
+    entry = entries(config).get(name)
+    if entry is None:
+        return f"{CONFIG} does not name {name}; `keras-archs repo policy {name} all` adds an entry"
+    if folder_name(entry) != name:
+        return f"the base_path of {name} in {CONFIG} ends in another folder, {folder_name(entry)!r}"
+    served = served_versions(tuple(artifact.published_versions(repository / name)), entry.model_version_policy)
+    if version in served:
+        return None
+    policy = write_policy(entry.model_version_policy)
+    return (
+        f"the policy {policy} of {name} in {CONFIG} serves {', '.join(map(str, served)) or 'no version'}; "
+        f"`keras-archs repo policy {name} all` serves every version"
+    )
 
 
 def read_policy(text: str) -> VersionPolicy:
@@ -119,7 +157,7 @@ def read_policy(text: str) -> VersionPolicy:
         policy.all.SetInParent()
     elif choice == "latest" and _positive(numbers):
         policy.latest.num_versions = int(numbers)
-    elif choice == "specific" and all(map(_positive, numbers.split(","))):
+    elif choice == "specific" and all(number.isdecimal() for number in numbers.split(",")):
         policy.specific.versions.extend(sorted({int(number) for number in numbers.split(",")}))
     else:
         raise ConfigError(f"a version policy is all, latest=N or specific=N,N,...; got {text!r}")
@@ -169,16 +207,31 @@ def _text(repository: Path) -> str | None:
     try:
         return (repository / CONFIG).read_text(encoding="utf-8")
     except FileNotFoundError:
+        if (repository / CONFIG).is_symlink():
+            raise ConfigError(f"{CONFIG} is a link to a file that does not exist") from None
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:  # its text contains the path
+        raise ConfigError(f"{CONFIG} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{CONFIG} cannot be read: {error}") from error
 
 
 def _parse(text: str) -> ModelServerConfig:
     try:
-        return text_format.Parse(text, ModelServerConfig())
+        config = text_format.Parse(text, ModelServerConfig())
     except text_format.ParseError as error:
-        raise ConfigError(f"{CONFIG} cannot be read: {error}") from error
+        # "line:column : 'the line': reason: 'a part of the line'"; what is quoted may contain a path
+        place, _, reason = str(error).partition(" : ")
+        reason = re.sub(r": ['\"].*", "", re.sub(r"^'.*': ", "", reason, flags=re.DOTALL), flags=re.DOTALL)
+        raise ConfigError(f"{CONFIG} cannot be read: {place}: {reason}") from error
+    if config.WhichOneof("config") == "custom_model_config":
+        raise ConfigError(f"{CONFIG} has a custom_model_config, which is not supported; write a model_config_list")
+    names = Counter(model.name for model in config.model_config_list.config)
+    if "" in names:
+        raise ConfigError(f"{CONFIG} has an entry without a name")
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise ConfigError(f"{CONFIG} has more than one entry for {', '.join(repeated)}")
+    return config
 
 
 def _replace(path: Path, text: str) -> None:

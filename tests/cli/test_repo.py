@@ -38,32 +38,32 @@ def refusal(captured: Captured, repository: Path, *arguments: str) -> str:
 
 def test_labels_can_be_set_moved_and_removed(repository: Path) -> None:
     repo(repository, "label", "net", "stable=1", "canary=3")
-    assert scan(repository)["net"].labels == {"stable": 1, "canary": 3}
+    assert scan(repository).models["net"].labels == {"stable": 1, "canary": 3}
     repo(repository, "label", "net", "stable=3", "canary=")
-    assert scan(repository)["net"].labels == {"stable": 3}
+    assert scan(repository).models["net"].labels == {"stable": 3}
     repo(repository, "label", "net", "stable=1")  # rolling back
-    assert scan(repository)["net"].labels == {"stable": 1}
+    assert scan(repository).models["net"].labels == {"stable": 1}
 
 
 def test_policies_select_the_served_versions(repository: Path) -> None:
     for policy, served in (("latest=1", (3,)), ("latest=2", (2, 3)), ("specific=3,1", (1, 3)), ("all", (1, 2, 3))):
         repo(repository, "policy", "net", policy)
-        assert scan(repository)["net"].versions == served
+        assert scan(repository).models["net"].versions == served
 
 
 def test_the_first_edit_keeps_serving_the_other_models(repository: Path) -> None:
-    before = scan(repository)
+    before = scan(repository).models
     repo(repository, "policy", "net", "latest=1")
-    assert scan(repository) == {"net": ModelEntry("net", (3,)), "other": before["other"]}
+    assert scan(repository).models == {"net": ModelEntry("net", (3,)), "other": before["other"]}
 
 
 def test_a_removed_model_is_served_again_after_a_policy(repository: Path) -> None:
     repo(repository, "remove", "net")
-    assert set(scan(repository)) == {"other"}
+    assert set(scan(repository).models) == {"other"}
     repo(repository, "remove", "other")
-    assert scan(repository) == {}
+    assert scan(repository).models == {}
     repo(repository, "policy", "net", "latest=1")
-    assert scan(repository) == {"net": ModelEntry("net", (3,))}
+    assert scan(repository).models == {"net": ModelEntry("net", (3,))}
 
 
 def test_new_entries_have_the_path_on_tensorflow_servings_machine(repository: Path) -> None:
@@ -112,7 +112,40 @@ def test_list_shows_versions_policies_and_labels(repository: Path, capsys: Captu
         "policy": "latest=2",
         "served": [2, 3],
         "labels": {"stable": 2},
+        "problems": [],
     }
+
+
+def test_list_mentions_what_is_no_version(repository: Path, capsys: Captured) -> None:
+    (repository / "net" / "4").mkdir()
+    (repository / "net" / "01").mkdir()
+    (repository / "net" / "01" / artifact.SAVED_MODEL).touch()
+    (repository / "circle").symlink_to(repository / "circle")
+    repo(repository, "list")
+    assert capsys.readouterr().err.splitlines() == [
+        "circle: its folder cannot be read: Too many levels of symbolic links",
+        "net: '01' is not served: version 1 is '1'",
+        "net: version 4 is not served: '4' contains no saved_model.pb",
+    ]
+
+
+def test_a_model_in_a_folder_of_another_name_can_be_listed_and_labelled(repository: Path, capsys: Captured) -> None:
+    (repository / CONFIG).write_text("model_config_list { config { name: 'stable' base_path: '/models/net' } }")
+    repo(repository, "policy", "stable", "all")
+    repo(repository, "label", "stable", "production=2")
+    assert scan(repository).models == {"stable": ModelEntry("stable", (1, 2, 3), {"production": 2})}
+    capsys.readouterr()
+    repo(repository, "list", "--json")
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["stable"]["versions"], rows["net"]["served"]) == ([1, 2, 3], [])
+
+
+def test_version_0_can_be_selected_and_labelled(repository: Path) -> None:
+    (repository / "net" / "0").mkdir()
+    (repository / "net" / "0" / artifact.SAVED_MODEL).touch()
+    repo(repository, "policy", "net", "specific=0,3")
+    repo(repository, "label", "net", "oldest=0")
+    assert scan(repository).models["net"] == ModelEntry("net", (0, 3), {"oldest": 0})
 
 
 def test_list_needs_no_models_config(repository: Path, capsys: Captured) -> None:

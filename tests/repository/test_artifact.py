@@ -8,15 +8,8 @@ import pytest
 
 from keras_archs.repository import artifact
 from keras_archs.repository.artifact import ArtifactError, NotPublishedError
+from keras_archs.repository.artifact_card import ArtifactCard
 from tests.support.fake_runtime import publish
-
-
-def test_only_complete_versions_with_a_canonical_number_are_listed(tmp_path: Path) -> None:
-    for version in ("1", "12", "007", "0", "-3", "one", ".incoming-x", str(artifact.MAX_VERSION + 1)):
-        (tmp_path / "net" / version).mkdir(parents=True)
-        (tmp_path / "net" / version / artifact.SAVED_MODEL).touch()
-    (tmp_path / "net" / "5").mkdir()  # no saved_model.pb
-    assert artifact.published_versions(tmp_path / "net") == [1, 12]
 
 
 def test_a_version_is_found_by_number_and_the_newest_by_default(tmp_path: Path) -> None:
@@ -61,7 +54,7 @@ def test_names_that_do_not_fit_into_urls_and_folders_are_refused(name: str) -> N
 
 def test_a_card_survives_a_round_trip(tmp_path: Path) -> None:
     card = artifact.read_card(publish(tmp_path, "net", 1))
-    assert artifact.ArtifactCard.from_json(card.to_json()) == card
+    assert ArtifactCard.from_json(card.to_json()) == card
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": "net"}'])
