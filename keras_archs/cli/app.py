@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -23,6 +25,13 @@ app.command("serve")(serve.serve)
 app.add_typer(repo.app, name="repo")
 
 
+@dataclass
+class _Invocation:
+    """Options in front of the command."""
+
+    traceback: bool = False
+
+
 def _print_version(is_given: bool) -> None:
     if is_given:
         from keras_archs import __version__
@@ -38,8 +47,12 @@ def _root(
         bool,
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Print the Python traceback of an error in front of its message.")
+    ] = False,
 ) -> None:
     """CNN architectures for Keras: compare networks, classify images, publish models and serve them over REST."""
+    context.ensure_object(_Invocation).traceback = traceback
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -52,19 +65,24 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit status: 0, or 2 after a one-line error message on standard error.
 
-    Typer turns Ctrl-C into status 130, and exits with 1 and no message if standard output is a closed pipe.
+    `--traceback` in front of the command prints the traceback of the error, too. Typer turns Ctrl-C into status 130,
+    and exits with 1 and no message if standard output is a closed pipe.
     """
+    invocation = _Invocation()
     try:
-        status: int | None = app(args=arguments, prog_name="keras-archs", standalone_mode=False)
-    except typer.TyperException as error:
-        return _fail(error.format_message())
-    except OSError as error:
-        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
-    except (ValueError, ModuleNotFoundError) as error:  # ModuleNotFoundError: an extra is not installed
-        return _fail(str(error))
+        status: int | None = app(args=arguments, prog_name="keras-archs", standalone_mode=False, obj=invocation)
+    except (typer.TyperException, OSError, ValueError, ModuleNotFoundError) as error:
+        if invocation.traceback:
+            traceback.print_exception(error)
+        typer.echo(f"error: {' '.join(_message(error).split())}", err=True)
+        return 2
     return status or 0
 
 
-def _fail(message: str) -> int:
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
-    return 2
+def _message(error: Exception) -> str:
+    """Return the message of an error that a command expects: ModuleNotFoundError if an extra is not installed."""
+    if isinstance(error, typer.TyperException):
+        return str(error.format_message())
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -12,8 +12,9 @@ import typer
 
 from keras_archs.cli.output import JsonOption, working, write_json, write_table
 from keras_archs.cli.quiet import import_keras, quiet_tensorflow
+from keras_archs.images.decoding import load_image
+from keras_archs.images.errors import ImageError
 from keras_archs.images.labels import ClassScore, Label, best_classes, imagenet_labels
-from keras_archs.images.preprocessing import ImageError, load_image
 from keras_archs.registry import create_model, model_card
 from keras_archs.repository.artifact import CONVERSION_CACHE, find_version, read_card
 from keras_archs.runtimes.local import installed_runtime, load_version, predict
@@ -112,6 +113,7 @@ def _classify_with_repository(images: Sequence[str], repository: Path, model: st
         "version": int(version_dir.name),
         "weights": card.weights.source,
         "trained": card.weights.trained,
+        "multi_label": card.multi_label,
     }
     return _Answer(probabilities, card.labels, source)
 

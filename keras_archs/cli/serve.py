@@ -29,10 +29,11 @@ def serve(
     precision: Annotated[
         Literal["f32", "bf16", "auto"] | None, _flag("Arithmetic of OpenVINO; auto for the fastest.")
     ] = None,
+    threads: Annotated[int | None, _flag("Threads for inference in this process.", min=1)] = None,
     preload: Annotated[
         list[str] | None, _flag("Model to load before the gateway reports ready; repeatable.", metavar="NAME")
     ] = None,
-    memory_limit_mb: Annotated[int | None, _flag("Largest total size of the loaded models, in MB.", min=1)] = None,
+    memory_limit_mb: Annotated[int | None, _flag("Memory for loaded models, in MB.", min=1)] = None,
     max_body_mb: Annotated[float | None, _flag("Largest request body, in MB.")] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None, _flag("Least severe messages to log.")
@@ -51,6 +52,7 @@ def serve(
         "backend": tuple(backend) if backend else None,
         "runtime": runtime,
         "precision": precision,
+        "threads": threads,
         "preload": tuple(preload) if preload else None,
         "memory_limit_mb": memory_limit_mb,
         "max_body_mb": max_body_mb,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from keras_archs.repository.artifact import ArtifactCard, ArtifactError
-from keras_archs.repository.checksums import verify
+from keras_archs.repository.artifact import ArtifactError
+from keras_archs.repository.artifact_card import ArtifactCard
+from keras_archs.runtimes import loading
+from keras_archs.runtimes.loading import predict
 from keras_archs.runtimes.runtime import Runtime, Session
+
+__all__ = ["installed_runtime", "load_version", "predict"]
 
 
 def installed_runtime(*, cache_dir: Path | None = None) -> Runtime:
@@ -29,7 +30,7 @@ def installed_runtime(*, cache_dir: Path | None = None) -> Runtime:
 
 
 def load_version(runtime: Runtime, version_dir: Path, card: ArtifactCard) -> Session:
-    """Check the files of a version and load it.
+    """Load a version as `loading.load_version` does, with one class of errors.
 
     Args:
         runtime: The runtime to load the version with.
@@ -37,16 +38,9 @@ def load_version(runtime: Runtime, version_dir: Path, card: ArtifactCard) -> Ses
         card: Card of the version.
 
     Raises:
-        ArtifactError: The files differ from the checksums in the card, or the runtime cannot load the graph.
+        ArtifactError: The version must not be served, or the runtime cannot load the graph.
     """
-    verify(version_dir, card)
     try:
-        return runtime.load(version_dir, card)
+        return loading.load_version(runtime, version_dir, card)
     except Exception as error:  # the runtimes share no class of errors
         raise ArtifactError(f"version {version_dir.name} of {card.name!r} cannot be loaded: {error}") from error
-
-
-def predict(session: Session, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Compute the probabilities [N, classes] of any number N >= 1 of uint8 images [N, H, W, C], in batches."""
-    step = session.max_batch
-    return np.concatenate([session.infer(images[start : start + step]) for start in range(0, len(images), step)])

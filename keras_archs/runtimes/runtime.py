@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -10,10 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.repository.artifact import ArtifactCard
-
-CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-"""Number of cores that this process may use."""
+from keras_archs.repository.artifact_card import ArtifactCard
 
 
 class ActivationMaps(NamedTuple):
@@ -42,9 +38,22 @@ It computes on the calling thread; threads may share it.
 
 
 class Session(Protocol):
-    """A compiled version; threads may share it."""
+    """A compiled version; threads may share it.
+
+    Attributes:
+        max_batch: Largest number of images in a call.
+        memory: Estimated bytes of memory that the session takes.
+        explainer_memory: Estimated bytes of memory that its explainer takes.
+        tolerance: Largest difference from the reference answers that the runtime's arithmetic explains, as a share of
+            the largest probability of the image.
+        remedy: What a person can do if the answers differ by more, as a clause.
+    """
 
     max_batch: int
+    memory: int
+    explainer_memory: int
+    tolerance: float
+    remedy: str
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the probabilities [N, classes] of N <= `max_batch` images [N, H, W, C] on the calling thread."""
@@ -53,11 +62,19 @@ class Session(Protocol):
         """Compile the signature `explain`; this takes about as much time and memory as `Runtime.load`."""
 
 
+def size_of(version_dir: Path) -> int:
+    """Return the size of a version's files, in bytes."""
+    return sum(path.stat().st_size for path in version_dir.rglob("*") if path.is_file())
+
+
 class Runtime(Protocol):
     """A library that compiles and runs SavedModels.
 
     The runtimes of this package also have `compile(saved_model, input_shape)`, for SavedModels without a card.
     """
+
+    def estimate_memory(self, version_dir: Path) -> int:
+        """Estimate from the files of a version how many bytes of memory it takes when it is loaded."""
 
     def load(self, version_dir: Path, card: ArtifactCard) -> Session:
         """Compile a published version and run it once. Any exception means that the version cannot be served."""

@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import logging
 import time
+import weakref
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.repository import artifact
-from keras_archs.repository.artifact import ArtifactCard
-from keras_archs.repository.checksums import verify
+from keras_archs.repository.artifact_card import ArtifactCard
+from keras_archs.runtimes.loading import load_explainer, load_version
 from keras_archs.runtimes.runtime import ActivationMaps, Explain, Runtime, Session
 from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus
 from serving.core.errors import ModelUnavailableError
@@ -34,43 +35,62 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 RETRY_SECONDS = 60.0  # until a version that failed to load is tried again; TensorFlow Serving waits as long
+RELEASE_SECONDS = 5.0  # for requests in flight to let go of an unloaded model before the next one is loaded
 
 
-@dataclass
+@dataclass(eq=False)
 class EmbeddedModel:
     """A loaded version.
 
     Attributes:
         version: Version number.
+        folder: Folder that the version was loaded from.
         card: Model card.
         session: Compiled `serving_default` signature.
         engine: Engine whose threads run the session.
         size: Estimated memory in bytes.
+        calls: Predictions and explanations in progress.
         explainer: Loading or loaded `explain` signature; None until the first explanation.
     """
 
     version: int
+    folder: Path
     card: ArtifactCard
     session: Session
     engine: EmbeddedEngine
     size: int
+    calls: int = 0
     explainer: asyncio.Task[Explain] | None = None
 
     async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
         """Compute class probabilities of uint8 images [N, H, W, C]; the caller cancels at the deadline."""
         step = self.session.max_batch
         batches = [images[start : start + step] for start in range(0, len(images), step)]
-        timed = await self.engine.workers.map(self.session.infer, batches)
+        with self._in_use():
+            timed = await self.engine.workers.map(self.session.infer, batches)
         return Prediction(np.concatenate(timed.results), timed.queue, timed.busy)
 
     async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> MapPrediction:
         """Compute class activation maps of uint8 images [N, H, W, C]; the caller cancels at the deadline."""
-        explain = await self.engine.explainer(self)
-        step = self.session.max_batch
-        batches = [slice(start, start + step) for start in range(0, len(images), step)]
-        timed = await self.engine.workers.map(lambda batch: explain(images[batch], classes[batch]), batches)
+        with self._in_use():
+            explain = await self.engine.explainer(self)
+            step = self.session.max_batch
+            batches = [slice(start, start + step) for start in range(0, len(images), step)]
+            timed = await self.engine.workers.map(lambda batch: explain(images[batch], classes[batch]), batches)
         activation_maps = ActivationMaps(*map(np.concatenate, zip(*timed.results, strict=True)))
         return MapPrediction(activation_maps, timed.queue, timed.busy)
+
+    def awaits_explainer(self) -> bool:
+        """Return whether the `explain` signature is being loaded."""
+        return self.explainer is not None and not self.explainer.done()
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        self.calls += 1
+        try:
+            yield
+        finally:
+            self.calls -= 1
 
 
 @dataclass(frozen=True)
@@ -98,8 +118,8 @@ class EmbeddedEngine(RepositoryEngine):
             runtime: Library that compiles and runs the models.
             workers: Inference threads.
             poll_seconds: Interval between two reads of the repository.
-            memory_limit: Total bytes of the loaded models, estimated from their files; the least recently used models
-                are unloaded to stay below it. None for no limit.
+            memory_limit: Bytes of memory for the loaded models, as the runtime estimates them; the least recently used
+                models are unloaded to stay below it. A larger model is loaded alone. None for no limit.
         """
         super().__init__(repository, poll_seconds=poll_seconds)
         self._runtime = runtime
@@ -108,6 +128,8 @@ class EmbeddedEngine(RepositoryEngine):
         # one load at a time, because loading needs much memory and `_make_room` makes room for one model
         self._load_lock = asyncio.Lock()
         self._loaded: OrderedDict[VersionKey, EmbeddedModel] = OrderedDict()  # least recently used first
+        # the loaded models, and the unloaded models that requests in flight still hold
+        self._alive: weakref.WeakSet[EmbeddedModel] = weakref.WeakSet()
         self._loading: dict[VersionKey, asyncio.Task[EmbeddedModel]] = {}
         self._failed: dict[VersionKey, _Failure] = {}
         self._current: dict[str, int] = {}  # the version that answers if a request selects the newest
@@ -126,10 +148,6 @@ class EmbeddedEngine(RepositoryEngine):
                 await task
         await asyncio.to_thread(self.workers.close)
         self._loaded.clear()
-
-    def not_ready_reason(self) -> str | None:
-        """Return why the repository cannot be served at present; None if it can."""
-        return self._watch.error
 
     def backends(self) -> Sequence[BackendStatus]:
         """Return no servers: this engine computes in its own process."""
@@ -161,7 +179,7 @@ class EmbeddedEngine(RepositoryEngine):
     def _select(self, entry: ModelEntry, spec: ModelSpec) -> int:
         """Return the current version while it is loaded, else the first candidate that has not failed."""
         current = self._current.get(entry.name)
-        if spec.selects_newest and (entry.name, current) in self._loaded and current in entry.versions:
+        if spec.selects_newest and current is not None and (entry.name, current) in self._loaded:
             return current
         return self._first_sound(entry, spec)
 
@@ -185,19 +203,21 @@ class EmbeddedEngine(RepositoryEngine):
 
     async def _load(self, key: VersionKey) -> EmbeddedModel:
         name, version = key
-        version_dir = self._version_dir(key)
         started = time.monotonic()
         try:
+            version_dir = self._version_dir(key)
             async with self._load_lock:
-                size = await asyncio.to_thread(_size_on_disk, version_dir)
-                self._make_room(size)
+                await self._make_room(await asyncio.to_thread(self._runtime.estimate_memory, version_dir))
                 card, session = await asyncio.to_thread(self._read, version_dir)
-                model = self._loaded[key] = EmbeddedModel(version, card, session, self, size)
+                model = EmbeddedModel(version, version_dir, card, session, self, session.memory)
+                await self._make_room(model.size)  # the session knows better
+                self._loaded[key] = model
+                self._alive.add(model)
         except Exception as error:  # a damaged version may raise anything
             # a runtime's message may contain paths, so it goes to the log only
             reason = str(error) if isinstance(error, artifact.ArtifactError) else "the engine cannot read its graph"
             self._failed[key] = _Failure(reason)
-            log.error("cannot load version %d of %s: %s", version, name, error)
+            log.error("cannot load version %d of %s: %s", version, name, error, exc_info=True)
             raise ModelUnavailableError(f"version {version} of {name} cannot be loaded: {reason}") from error
         finally:
             self._loading.pop(key, None)
@@ -207,31 +227,57 @@ class EmbeddedEngine(RepositoryEngine):
 
     def _read(self, version_dir: Path) -> tuple[ArtifactCard, Session]:
         card = artifact.read_card(version_dir)
-        verify(version_dir, card)
-        return card, self._runtime.load(version_dir, card)
+        return card, load_version(self._runtime, version_dir, card)
 
     async def _load_explainer(self, model: EmbeddedModel) -> Explain:
         started = time.monotonic()
         try:
             async with self._load_lock:
-                self._make_room(model.size)
-                explain = await asyncio.to_thread(model.session.explainer)
+                await self._make_room(model.session.explainer_memory, keep=model)
+                explain = await asyncio.to_thread(load_explainer, model.session, model.folder, model.card)
         except Exception as error:  # a damaged version may raise anything
             model.explainer = None  # the next request tries again
             log.error("cannot explain with version %d of %s: %s", model.version, model.card.name, error)
-            raise ModelUnavailableError(f"version {model.version} of {model.card.name} cannot explain now") from error
-        model.size *= 2  # the compiled `explain` signature holds its own copy of the weights
+            reason = f": {error}" if isinstance(error, artifact.ArtifactError) else ""
+            raise ModelUnavailableError(
+                f"version {model.version} of {model.card.name} cannot explain now{reason}"
+            ) from error
+        model.size += model.session.explainer_memory
         seconds = time.monotonic() - started
         log.info("loaded the explain signature of version %d of %s in %.2f s", model.version, model.card.name, seconds)
         return explain
 
-    def _make_room(self, size: int) -> None:
-        """Unload the least recently used models until `size` more bytes fit; requests in flight keep their models."""
-        if self._memory_limit is None:
+    async def _make_room(self, size: int, keep: EmbeddedModel | None = None) -> None:
+        """Unload models until `size` more bytes fit: idle models before used ones, the least recently used first.
+
+        Requests in flight keep their models, so this waits until they let go of those that are unloaded.
+
+        Args:
+            size: Bytes to make room for.
+            keep: A model that stays loaded.
+        """
+        limit = self._memory_limit
+        if limit is None:
             return
-        while self._loaded and size + sum(model.size for model in self._loaded.values()) > self._memory_limit:
-            (name, version), _ = self._loaded.popitem(last=False)
+        # a request that waits for an explainer needs its model, and would be waited for in vain
+        others = [key for key, model in self._loaded.items() if model is not keep and not model.awaits_explainer()]
+        others.sort(key=lambda key: self._loaded[key].calls > 0)  # stable
+        for name, version in others:
+            if sum(model.size for model in self._loaded.values()) + size <= limit:
+                break
+            del self._loaded[name, version]
             log.info("unloaded version %d of %s to make room", version, name)
+        give_up = time.monotonic() + RELEASE_SECONDS
+        while any(model is not keep and not self._is_loaded(model) for model in self._alive):
+            if sum(model.size for model in self._alive) + size <= limit:
+                return
+            if time.monotonic() > give_up:
+                log.warning("requests use unloaded models for more than %g s; loading goes on", RELEASE_SECONDS)
+                return
+            await asyncio.sleep(0.01)  # nothing announces that the last request has let go
+
+    def _is_loaded(self, model: EmbeddedModel) -> bool:
+        return any(loaded is model for loaded in self._loaded.values())
 
     async def _follow_repository(self) -> None:
         """Unload versions that are no longer served, and load newer versions of loaded models."""
@@ -244,11 +290,29 @@ class EmbeddedEngine(RepositoryEngine):
 
     def _drop_removed(self) -> None:
         for key in [*self._loaded, *self._failed]:
-            if key[0] not in self._watch.entries or key[1] not in self._watch.entries[key[0]].versions:
+            if not self._is_served(key) and not self._awaits_successor(key):
                 self._loaded.pop(key, None)
                 self._failed.pop(key, None)
         for name in [name for name in self._current if name not in self._watch.entries]:
             del self._current[name]
+
+    def _is_served(self, key: VersionKey) -> bool:
+        name, version = key
+        entry, model = self._watch.entries.get(name), self._loaded.get(key)
+        if entry is None or version not in entry.versions:
+            return False
+        return model is None or model.folder == entry.folders[version]  # models.config may name another folder now
+
+    def _awaits_successor(self, key: VersionKey) -> bool:
+        """Return whether a current version has to answer until a version that is served has been loaded.
+
+        As in TensorFlow Serving, a policy that selects another version does not make the model unavailable.
+        """
+        name, version = key
+        entry = self._watch.entries.get(name)
+        if entry is None or version in entry.versions or self._current.get(name) != version:
+            return False
+        return not any((name, other) in self._loaded for other in entry.versions)
 
     def _in_background(self, work: Coroutine[Any, Any, Result], name: str) -> asyncio.Task[Result]:
         task = asyncio.create_task(work, name=name)
@@ -297,7 +361,3 @@ def _retrieve_exception(task: asyncio.Task[Any]) -> None:
     """Mark a failure as seen: it is already logged, and asyncio would log it again if no request waits for the task."""
     if not task.cancelled():
         task.exception()
-
-
-def _size_on_disk(version_dir: Path) -> int:
-    return sum(path.stat().st_size for path in version_dir.rglob("*") if path.is_file())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from keras_archs.repository import artifact
-from keras_archs.repository.artifact import ArtifactCard
+from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.repository.models_config import VersionPolicy
+from keras_archs.runtimes.card_fit import check_name
 from serving.core.engine import VersionStatus
 from serving.core.errors import ModelUnavailableError
-from serving.core.repository import ModelEntry, ModelSpec
+from serving.core.repository import EVERY_MODEL, ModelEntry, ModelSpec
 from serving.core.repository_watch import RepositoryWatch
 
 VersionKey = tuple[str, int]
@@ -30,7 +31,6 @@ class RepositoryEngine(ABC):
             poll_seconds: Interval between two reads of the repository.
             default_policy: Version policy for all models if there is no models.config; None serves all versions.
         """
-        self._repository = repository
         self._watch = RepositoryWatch(repository, poll_seconds=poll_seconds, default_policy=default_policy)
 
     def model_names(self) -> Collection[str]:
@@ -44,8 +44,17 @@ class RepositoryEngine(ABC):
             for name, entry in self._watch.entries.items()
         }
 
+    def problems(self) -> Mapping[str, Sequence[str]]:
+        """Return what is not served as it was meant to be, in words, by model name or, for all, `EVERY_MODEL`."""
+        of_all = {EVERY_MODEL: (self._watch.error,)} if self._watch.error else {}
+        return {**of_all, **self._watch.problems}
+
+    def not_ready_reason(self) -> str | None:
+        """Return why no model can be served at present; None if a model can."""
+        return self._watch.not_ready_reason()
+
     def check_published(self, spec: ModelSpec) -> None:
-        """Raise the not-found errors of `acquire` if `spec` selects no published version; load nothing."""
+        """Raise the errors of `acquire` for a model, version or label that is not served; load nothing."""
         self._watch.entry(spec.name).candidates(spec)
 
     async def resolve(self, spec: ModelSpec) -> tuple[int, ArtifactCard]:
@@ -57,14 +66,17 @@ class RepositoryEngine(ABC):
             raise ModelUnavailableError(str(error)) from error
 
     async def _card(self, key: VersionKey) -> ArtifactCard:
-        """Return the card of a version; artifact.ArtifactError if it cannot be read."""
+        """Return the card of a version; artifact.ArtifactError if it cannot be read, or is that of another model."""
         if card := self._loaded_card(key):
             return card
-        return await asyncio.to_thread(artifact.read_card, self._version_dir(key))
+        return await asyncio.to_thread(_read_card, self._version_dir(key))
 
     def _version_dir(self, key: VersionKey) -> Path:
         name, version = key
-        return self._repository / name / str(version)
+        entry = self._watch.entries.get(name)
+        if entry is None or version not in entry.folders:
+            raise artifact.ArtifactError(f"version {version} of {name} is no longer published")
+        return entry.folders[version]
 
     @abstractmethod
     def _select(self, entry: ModelEntry, spec: ModelSpec) -> int:
@@ -77,3 +89,9 @@ class RepositoryEngine(ABC):
     @abstractmethod
     def _loaded_card(self, key: VersionKey) -> ArtifactCard | None:
         """Return the card of a version that is loaded; None for other versions."""
+
+
+def _read_card(version_dir: Path) -> ArtifactCard:
+    card = artifact.read_card(version_dir)
+    check_name(card, version_dir)
+    return card

@@ -30,20 +30,44 @@ def test_wrong_usage_gives_a_one_line_error(capsys: Captured, arguments: list[st
     failure(capsys, arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "raised"),
+    [
+        (["info", "eficientnet-lite0"], "UnknownModelError: "),
+        (["classify", "/no/such/picture.png"], "FileNotFoundError: "),
+        (["repo", "list", "--repository", "/no/such/folder"], "NotPublishedError: "),
+        (["serve", "--engine", "tf-serving"], "ValueError: "),
+        (["list", "--foo"], "NoSuchOption: "),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_traceback_shows_where_an_error_comes_from(capsys: Captured, arguments: list[str], raised: str) -> None:
+    message = failure(capsys, arguments)
+    assert run(["--traceback", *arguments]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("Traceback (most recent call last):\n")
+    assert output.err.endswith(message)
+    assert raised in output.err
+    assert failure(capsys, arguments) == message  # the option is for one invocation
+
+
 def test_ctrl_c_exits_with_130_and_no_output(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_pattern: str) -> list[str]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(list_info, "list_models", interrupt)
-    assert run(["list"]) == 130
-    assert capsys.readouterr() == ("", "")
+    for arguments in (["list"], ["--traceback", "list"]):
+        assert run(arguments) == 130
+        assert capsys.readouterr() == ("", "")
 
 
 def test_a_closed_pipe_gives_no_error_message() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as closed:
-        assert command("list", stdout=closed).stderr == ""
+        for arguments in (["list"], ["--traceback", "list"]):
+            assert command(*arguments, stdout=closed).stderr == ""
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["info", "efficientnet-b0"], ["--help"], ["serve", "--help"]])

@@ -92,6 +92,7 @@ def test_a_published_version_is_classified_with_its_own_labels(
         "version": 2,
         "weights": "nothing: its answer is built in",
         "trained": True,
+        "multi_label": False,
     }
     assert [score["label"] for score in result["predictions"]] == ["two", "zero", "one"]
     assert result["predictions"][0]["score"] == pytest.approx(np.exp(5) / (np.exp(5) + 2), abs=1e-5)

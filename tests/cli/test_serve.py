@@ -17,11 +17,13 @@ def test_only_given_flags_are_passed_to_the_gateway(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(serving.run, "serve", lambda **flags: calls.append(flags))
     assert run(["serve"]) == 0
     assert run(["serve", "--repository", "r", "--port", "0", "--preload", "a", "--preload", "b"]) == 0
-    assert run(["serve", "--runtime", "tensorflow", "--precision", "bf16", "--max-body-mb", "1.5"]) == 0
+    assert run(["serve", "--runtime", "tensorflow", "--precision", "bf16", "--threads", "3"]) == 0
+    assert run(["serve", "--max-body-mb", "1.5"]) == 0
     assert calls == [
         {},
         {"repository": Path("r"), "port": 0, "preload": ("a", "b")},
-        {"runtime": "tensorflow", "precision": "bf16", "max_body_mb": 1.5},
+        {"runtime": "tensorflow", "precision": "bf16", "threads": 3},
+        {"max_body_mb": 1.5},
     ]
 
 

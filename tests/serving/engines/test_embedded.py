@@ -165,32 +165,6 @@ def test_a_model_is_unavailable_when_all_versions_fail(tmp_path: Path, runtime: 
     asyncio.run(scenario())
 
 
-def test_the_memory_limit_unloads_the_least_recently_used_model(tmp_path: Path, runtime: FakeRuntime) -> None:
-    async def scenario() -> None:
-        for name in ("a", "b", "c"):
-            publish(tmp_path, name, 1, kilobytes=100)
-        async with started(tmp_path, runtime, memory_limit=250_000) as engine:
-            for name in ("a", "b", "a", "c"):
-                await engine.acquire(ModelSpec(name))
-            loaded = {name for name in "abc" if states(engine, name)[1] == State.READY}
-            assert loaded == {"a", "c"}
-            assert await predicted_version(engine, ModelSpec("b")) == 1  # loaded again
-        assert runtime.loads == ["a/1", "b/1", "c/1", "b/1"]
-
-    asyncio.run(scenario())
-
-
-def test_simultaneous_loads_respect_the_memory_limit(tmp_path: Path, runtime: FakeRuntime) -> None:
-    async def scenario() -> None:
-        for name in "abcd":
-            publish(tmp_path, name, 1, kilobytes=100)
-        async with started(tmp_path, runtime, memory_limit=250_000) as engine:
-            await asyncio.gather(*(predicted_version(engine, ModelSpec(name)) for name in "abcd"))
-            assert [states(engine, name)[1] for name in "abcd"].count(State.READY) == 2
-
-    asyncio.run(scenario())
-
-
 async def explain(engine: EmbeddedEngine, spec: ModelSpec = NET) -> ActivationMaps:
     model = await engine.acquire(spec)
     classes = np.array([artifact.LIKELIEST, 1, 5], np.int64)
@@ -234,21 +208,6 @@ def test_a_failed_explainer_is_retried_and_does_not_stop_predictions(tmp_path: P
     asyncio.run(scenario())
 
 
-def test_an_explainer_counts_towards_the_memory_limit(tmp_path: Path, runtime: FakeRuntime) -> None:
-    async def scenario() -> None:
-        for name in ("a", "b"):
-            publish(tmp_path, name, 1, kilobytes=100)
-        async with started(tmp_path, runtime, memory_limit=250_000) as engine:
-            for name in ("a", "b"):
-                await engine.acquire(ModelSpec(name))
-            assert (await explain(engine, ModelSpec("b"))).chosen[0] == 1
-            assert states(engine, "a")[1] == State.IDLE
-            await engine.acquire(ModelSpec("a"))
-            assert states(engine, "b")[1] == State.IDLE  # b with its explainer has doubled
-
-    asyncio.run(scenario())
-
-
 def test_a_late_load_of_an_old_version_does_not_replace_the_new_one(tmp_path: Path, runtime: FakeRuntime) -> None:
     async def scenario() -> None:
         publish(tmp_path, "net", 1)
@@ -262,18 +221,6 @@ def test_a_late_load_of_an_old_version_does_not_replace_the_new_one(tmp_path: Pa
             runtime.may_load.set()
             assert await asyncio.gather(late, *newer) == [1, 2, 2, 2, 2, 2]
             assert await predicted_version(engine) == 2
-
-    asyncio.run(scenario())
-
-
-def test_a_model_larger_than_the_memory_limit_is_served_alone(tmp_path: Path, runtime: FakeRuntime) -> None:
-    async def scenario() -> None:
-        publish(tmp_path, "big", 1, kilobytes=300)
-        publish(tmp_path, "net", 1)
-        async with started(tmp_path, runtime, memory_limit=10_000) as engine:
-            assert await predicted_version(engine) == 1
-            assert await predicted_version(engine, ModelSpec("big")) == 1
-            assert states(engine) == {1: State.IDLE}
 
     asyncio.run(scenario())
 
@@ -331,9 +278,71 @@ def test_an_unreadable_models_config_is_reported_and_changes_nothing(tmp_path: P
         async with started(tmp_path, runtime) as engine:
             assert engine.not_ready_reason() is None
             (tmp_path / "models.config").write_text("model_config_list {")
-            await eventually(lambda: asyncio.sleep(0, engine.not_ready_reason() is not None))
+            await eventually(lambda: asyncio.sleep(0, bool(engine.problems())))
+            assert engine.not_ready_reason() is None
             assert await predicted_version(engine) == 1
             (tmp_path / "models.config").unlink()
-            await eventually(lambda: asyncio.sleep(0, engine.not_ready_reason() is None))
+            await eventually(lambda: asyncio.sleep(0, not engine.problems()))
 
     asyncio.run(scenario())
+
+
+def configure(repository: Path, entry: str) -> None:
+    new = repository / "models.config.new"
+    new.write_text(f"model_config_list {{ config {{ name: 'net' {entry} }} }}")
+    new.rename(repository / "models.config")
+
+
+def test_a_policy_that_selects_a_version_that_cannot_be_loaded_keeps_the_current_version(
+    tmp_path: Path, runtime: FakeRuntime
+) -> None:
+    async def scenario() -> None:
+        runtime.broken.add(2)
+        publish(tmp_path, "net", 1)
+        configure(tmp_path, "model_version_policy { latest { num_versions: 1 } }")
+        async with started(tmp_path, runtime) as engine:
+            assert await predicted_version(engine) == 1
+            publish(tmp_path, "net", 2)
+            await eventually(lambda: asyncio.sleep(0, states(engine) == {2: State.FAILED}))
+            assert await predicted_version(engine) == 1
+            with pytest.raises(VersionNotFoundError):
+                await engine.acquire(ModelSpec("net", version=1))
+            publish(tmp_path, "net", 3)
+            await becomes(engine, 3)
+            await eventually(lambda: asyncio.sleep(0, states(engine) == {3: State.READY}))
+
+    asyncio.run(scenario())
+
+
+def test_a_base_path_that_changes_is_followed(tmp_path: Path, runtime: FakeRuntime) -> None:
+    async def scenario() -> None:
+        for folder, version in (("a", 1), ("b", 1), ("b", 2)):
+            publish(tmp_path, folder, version)
+        configure(tmp_path, "base_path: '/models/a'")
+        async with started(tmp_path, runtime) as engine:
+            assert await predicted_version(engine) == 1
+            configure(tmp_path, "base_path: '/models/b' model_version_policy { specific { versions: 1 } }")
+
+            async def answers_from_b() -> bool:
+                return (await engine.acquire(NET)).folder == tmp_path / "b" / "1"
+
+            await eventually(answers_from_b)
+            configure(tmp_path, "base_path: '/models/b'")
+            await becomes(engine, 2)
+
+    asyncio.run(scenario())
+
+
+def test_a_failed_load_is_logged_with_its_traceback(
+    tmp_path: Path, runtime: FakeRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        runtime.broken.add(1)
+        publish(tmp_path, "net", 1)
+        async with started(tmp_path, runtime) as engine:
+            with pytest.raises(ModelUnavailableError):
+                await engine.acquire(NET)
+
+    asyncio.run(scenario())
+    (record,) = [record for record in caplog.records if "cannot load version 1 of net" in record.getMessage()]
+    assert record.exc_info is not None and isinstance(record.exc_info[1], RuntimeError)
