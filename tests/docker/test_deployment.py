@@ -15,10 +15,19 @@ import kubernetes_validate
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
-from starlette.types import Receive, Scope, Send
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+from starlette.types import Message, Receive, Scope, Send
 
 from keras_archs import __version__
 from serving.core.engine import BackendStatus, Engine, State, VersionStatus
+from serving.core.errors import (
+    ClientDeadlineError,
+    DeadlineExceededError,
+    InvalidImageError,
+    OverloadedError,
+    ServingError,
+)
 from serving.protocols.metrics import EngineMetrics, RequestMetrics
 from serving.settings import Settings
 
@@ -56,7 +65,7 @@ def transformer() -> dict[str, Any]:
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
-    return {variable["name"]: variable["value"] for variable in container.get("env", [])}
+    return {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
 
 
 # compose.yaml
@@ -93,7 +102,7 @@ def test_tensorflow_servings_batch_holds_as_many_images_as_a_request_may_have() 
 
 @pytest.mark.parametrize("name", ["gateway", "embedded"])
 def test_the_gateways_of_compose_have_only_known_settings(name: str) -> None:
-    for variable in compose()[name]["environment"]:
+    for variable in compose()[name].get("environment", {}):
         assert variable.removeprefix("KERAS_ARCHS_").lower() in Settings.model_fields
 
 
@@ -161,6 +170,15 @@ def test_the_gateways_of_kubernetes_have_only_known_settings_and_find_every_serv
     assert int(port) in [port["port"] for port in services[host]["ports"]]
 
 
+def test_nothing_is_set_by_hand_that_the_gateway_reads_from_its_container() -> None:
+    by_hand = {"KERAS_ARCHS_THREADS", "KERAS_ARCHS_STREAMS", "KERAS_ARCHS_WORKERS", "KERAS_ARCHS_MEMORY_LIMIT_MB"}
+    for name in ("gateway", "embedded"):
+        assert not by_hand & set(compose()[name].get("environment", {}))
+        assert compose()[name]["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
+    for container in (*workloads()["gateway"]["containers"], *transformer()["containers"]):
+        assert not by_hand & {name for name, value in environment(container).items() if value}
+
+
 # monitoring
 
 
@@ -171,34 +189,75 @@ class FakeEngine:
         """Return one ready model."""
         return {"tiny": (VersionStatus(1, State.READY),)}
 
+    def problems(self) -> dict[str, tuple[str, ...]]:
+        """Return none."""
+        return {}
+
     def backends(self) -> list[BackendStatus]:
         """Return one healthy server."""
         return [BackendStatus("ipv4:192.0.2.1:8500", is_up=True, circuit_open=False, calls=1, failures=0)]
 
 
-def gateway_metrics() -> set[str]:
+def scraped(*failures: ServingError | None) -> list[Sample]:
+    """Return the samples of a gateway that has answered a request with each of these errors, or None for a success."""
     registry = CollectorRegistry()
     registry.register(EngineMetrics(cast(Engine, FakeEngine())))
+    remaining = iter(failures)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200})
+        error = next(remaining)
+        await receive()
+        if error:
+            scope["state"]["problem"] = error.slug
+        await send({"type": "http.response.start", "status": error.status if error else 200})
 
-    async def nothing(*_: Any) -> Any:
-        return {}
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        """Drop the answer."""
 
     metrics = RequestMetrics(app, registry=registry, published=lambda: ["tiny"])
-    asyncio.run(metrics({"type": "http", "path": "/classify/tiny"}, nothing, nothing))
-    return set(re.findall(r"^(keras_archs_\w+)", generate_latest(registry).decode(), re.MULTILINE))
+    for _ in failures:
+        asyncio.run(metrics({"type": "http", "path": "/classify/tiny"}, receive, send))
+    families = text_string_to_metric_families(generate_latest(registry).decode())
+    return [sample for family in families for sample in family.samples]
 
 
-def test_the_dashboard_uses_only_metrics_of_the_gateway() -> None:
+def queries() -> list[str]:
+    """Return the queries of the dashboard and the alerts."""
     dashboard = json.loads((ROOT / "docker/grafana/dashboards/keras-archs.json").read_text())
-    shown = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", []))
-    names = set(re.findall(r"keras_archs_\w+", shown))
-    assert names and names <= gateway_metrics()
+    shown = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    return [*shown, *(rule["expr"] for rule in alerts().values())]
 
 
-def test_the_alerts_use_only_metrics_of_the_gateway() -> None:
+def alerts() -> dict[str, Any]:
     (group,) = yaml.safe_load((ROOT / "docker/prometheus/alerts.yml").read_text())["groups"]
-    names = set(re.findall(r"keras_archs_\w+", " ".join(rule["expr"] for rule in group["rules"])))
-    assert names and names <= gateway_metrics()
+    return {rule["alert"]: rule for rule in group["rules"]}
+
+
+def selected(query: str, samples: list[Sample]) -> list[Sample]:
+    """Return the samples that the first selector of a query selects."""
+    found = re.search(r"(keras_archs_\w+)(?:\{(.*?)\})?", query)
+    assert found, query
+    matchers = re.findall(r'(\w+)(=~|!=|=)"(.*?)"', found[2] or "")
+
+    def matches(sample: Sample, label: str, operator: str, value: str) -> bool:
+        given = sample.labels[label]  # a label that the metric does not have is an error
+        return bool(re.fullmatch(value, given)) if operator == "=~" else (given == value) == (operator == "=")
+
+    named = [sample for sample in samples if sample.name == found[1]]
+    return [sample for sample in named if all(matches(sample, *matcher) for matcher in matchers)]
+
+
+@pytest.mark.parametrize("query", [query for query in queries() if "keras_archs_" in query])
+def test_every_query_of_the_dashboard_and_the_alerts_finds_metrics_of_the_gateway(query: str) -> None:
+    samples = scraped(None, OverloadedError(""))
+    for selector in re.findall(r"keras_archs_\w+(?:\{.*?\})?", query):
+        assert selected(selector, samples), selector
+
+
+def test_clients_with_timeouts_that_are_too_short_raise_no_alert() -> None:
+    samples = scraped(ClientDeadlineError(""), DeadlineExceededError(""), OverloadedError(""), InvalidImageError(""))
+    blamed = selected(alerts()["HighErrorRate"]["expr"], samples)
+    assert sorted(sample.labels["problem"] for sample in blamed) == ["deadline-exceeded", "overloaded"]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.support.network import LOOPBACK, Host
-from tests.support.tf_serving import faults
+from tests.support.tf_serving import faults, process
 from tests.support.tf_serving.faults import Faults
-
-ROOT = Path(__file__).parents[2]
 
 
 class Backend:
@@ -24,7 +22,7 @@ class Backend:
         self.port = 0  # until the first start chooses a free port
         self.log = log
         self._flags = flags
-        self._process: subprocess.Popen[str] | None = None
+        self._process: BaseProcess | None = None
 
     @property
     def target(self) -> str:
@@ -32,41 +30,37 @@ class Backend:
         return f"{self.host.address}:{self.port}"
 
     def start(self) -> None:
-        """Start the server; return when it listens, although models may still be loading."""
-        server = [sys.executable, "-m", "tests.support.tf_serving"]
-        command = [*self.host.prefix, *server, "--host", self.host.address, "--port", str(self.port)]
-        with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                [*command, *self._flags], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        assert self._process.stdout is not None
-        announced = self._process.stdout.readline()
-        assert announced, f"the backend process ended: {self.log.read_text()}"
-        self.port = int(announced.rpartition(":")[2])
+        """Start the server; return when it listens, although models may still be loading.
+
+        Raises:
+            RuntimeError: The server ended at once.
+        """
+        arguments = ["--host", self.host.address, "--port", str(self.port), *self._flags]
+        self._process, self.port = process.start(arguments, self.log, self.host.namespace)
 
     def kill(self) -> None:
         """Kill the process, as a crash would; calls in flight fail."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(20)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
+            self._process.join(20)
             self._process = None
 
     @property
     def is_running(self) -> bool:
         """Whether the process is running."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.is_alive()
 
     def pause(self) -> None:
         """Make the server hang: it keeps its connections but answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """End a pause."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None and self._process.pid is not None
+        os.kill(self._process.pid, number)
 
     def predict_calls(self) -> int:
         """Return the number of Predict calls received."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,13 +42,15 @@ def tensor(values: NDArray[Any], *, packed: bool) -> TensorProto:
 
 @dataclass
 class FakeServer:
-    """Serves versions of `net`, which predict their own version number, one-hot.
+    """Serves versions of `net`, which predict their own version number, one-hot, unless told otherwise.
 
     Attributes:
         states: State of each version.
         input_shape: Shape that the signature declares.
         packed: Whether answers use `tensor_content` instead of repeated fields.
-        answer: Called before each answer; may abort the call.
+        answer: Called before each answer to Predict; may abort the call.
+        probabilities: Answer for each image instead, [images, classes].
+        status_delay: Seconds before each answer to GetModelStatus.
         requests: Predict requests received so far.
         port: Port of 127.0.0.1, which stays the same after a restart.
     """
@@ -56,6 +59,8 @@ class FakeServer:
     input_shape: tuple[int, ...] = (-1, 8, 8, 3)
     packed: bool = True
     answer: Callable[[PredictRequest, grpc.aio.ServicerContext], Any] | None = None
+    probabilities: NDArray[np.float32] | None = None
+    status_delay: float = 0
     requests: list[PredictRequest] = field(default_factory=list)
     port: int = 0
     _server: grpc.aio.Server | None = None
@@ -94,6 +99,8 @@ class FakeServer:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Specific(net, {version})")
         images = request.inputs["images"].tensor_shape.dim[0].size
         values = np.eye(CLASSES, dtype=np.float32)[[version] * images]
+        if self.probabilities is not None:
+            values = self.probabilities[:images]
         outputs: dict[str, NDArray[Any]] = {"probabilities": values}
         if request.model_spec.signature_name == "explain":
             chosen = np.frombuffer(request.inputs["classes"].tensor_content, np.int64)
@@ -103,6 +110,7 @@ class FakeServer:
     async def _status(
         self, request: GetModelStatusRequest, context: grpc.aio.ServicerContext
     ) -> GetModelStatusResponse:
+        await asyncio.sleep(self.status_delay)
         response = GetModelStatusResponse()
         for version, state in self.states.items():
             response.model_version_status.add(version=version, state=state)

@@ -14,10 +14,15 @@ _NETWORK = "10.213.77"  # for these tests only, without routes to other networks
 
 @dataclass(frozen=True)
 class Host:
-    """An address, and the prefix of commands that run there."""
+    """An address, and the Linux network namespace that has it; None for this machine's own."""
 
     address: str
-    prefix: tuple[str, ...] = ()
+    namespace: str | None = None
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """Prefix of commands that run there."""
+        return ("ip", "netns", "exec", self.namespace) if self.namespace else ()
 
 
 LOOPBACK = Host("127.0.0.1")
@@ -55,7 +60,7 @@ def namespaces(count: int) -> Iterator[list[Host]]:
             _ip(f"-n {name} address add {address}/24 dev eth0")
             _ip(f"-n {name} link set eth0 up")
             _ip(f"-n {name} link set lo up")
-            hosts.append(Host(address, ("ip", "netns", "exec", name)))
+            hosts.append(Host(address, name))
         yield hosts
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from serving.engines.tf_serving.backend import Backend, Tls
 from serving.engines.tf_serving.engine import TfServingEngine
-from serving.engines.tf_serving.pool import BackendPool, Target
+from serving.engines.tf_serving.names import Target
+from serving.engines.tf_serving.pool import BackendPool
 from serving.settings import Settings
 
 
@@ -19,7 +20,13 @@ def create(settings: Settings) -> TfServingEngine:
     tls = Tls.read(authority, certificate, key) if authority else None
 
     def connect(address: str, host: str) -> Backend:
-        return Backend(address, host=host, tls=tls, max_message_bytes=int(settings.backend_message_mb * 1e6))
+        return Backend(
+            address,
+            host=host,
+            tls=tls,
+            max_message_bytes=int(settings.backend_message_mb * 1e6),
+            patience=settings.request_timeout / 2,
+        )
 
     pool = BackendPool([Target.parse(backend) for backend in settings.backend], connect)
     return TfServingEngine(settings.repository, pool, poll_seconds=settings.poll_seconds)

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
+import numpy as np
+from numpy.typing import NDArray
 
-from keras_archs.repository.artifact import ArtifactCard
+from keras_archs.repository.artifact_card import ArtifactCard
 from serving.core.engine import BackendStatus, State
 from serving.core.errors import (
     BackendUnavailableError,
@@ -40,6 +42,8 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 STATUS_TIMEOUT = 2.0  # seconds, for status and metadata calls
 MAX_MISSED_POLLS = 3  # consecutive status polls without an answer after which a server counts as down
+SUSPICIOUS_SECONDS = 2.0  # without an answer to any prediction, after which the gateway sends a prediction of its own
+NO_MODEL = "keras-archs-status-poll"  # asked for while no model is published; the server answers NOT_FOUND
 
 _STATES = {
     ModelVersionStatus.START: State.LOADING,
@@ -80,10 +84,11 @@ class Backend:
         address: Address in gRPC's notation, e.g. "ipv4:192.0.2.1:8500".
         is_up: Whether the server answers status polls.
         states: State of each version by model name, as of the last poll; empty while the server is down.
+        admitted: Loaded versions that answer as published, by name and number; only these get requests.
         breaker: Circuit breaker of the predictions.
     """
 
-    def __init__(self, address: str, *, host: str, tls: Tls | None, max_message_bytes: int) -> None:
+    def __init__(self, address: str, *, host: str, tls: Tls | None, max_message_bytes: int, patience: float) -> None:
         """Prepare a connection, which the first status poll establishes.
 
         Args:
@@ -91,12 +96,19 @@ class Backend:
             host: Host name in the server's certificate.
             tls: None for an unencrypted connection.
             max_message_bytes: Size of the largest response.
+            patience: Seconds within which a sound server answers a prediction for one image, whatever its load.
         """
         self.address = address
         self.is_up = False
         self.states: Mapping[str, Mapping[int, State]] = {}
+        self.admitted: set[tuple[str, int]] = set()
         self.breaker = CircuitBreaker()
+        self._patience = patience
         self._missed_polls = 0
+        self._was_up: bool | None = None  # None before the first poll
+        # the first prediction since the last answer of any kind, and when it was sent
+        self._unanswered: tuple[float, PredictRequest] | None = None
+        self._probe: asyncio.Task[None] | None = None
         options = [
             ("grpc.max_receive_message_length", max_message_bytes),  # gRPC's default is 4 MB
             ("grpc.max_send_message_length", -1),
@@ -125,7 +137,10 @@ class Backend:
 
     async def close(self, grace: float | None = None) -> None:
         """Close the connection to new calls; calls in flight have `grace` seconds to finish."""
-        self.is_up, self.states = False, {}
+        self.is_up = False
+        self._set_states({})
+        if self._probe:
+            self._probe.cancel()
         await self._channel.close(grace)
 
     def status(self) -> BackendStatus:
@@ -139,28 +154,55 @@ class Backend:
         state = self._channel.get_state(try_to_connect=True)
         return bool(state == grpc.ChannelConnectivity.READY)
 
+    @property
+    def loaded(self) -> set[tuple[str, int]]:
+        """The loaded versions, by name and number."""
+        return {
+            (name, version)
+            for name, states in self.states.items()
+            for version, state in states.items()
+            if state == State.READY
+        }
+
     def ready_versions(self, name: str) -> Collection[int]:
-        """Return the loaded versions of a model."""
-        return {version for version, state in self.states.get(name, {}).items() if state == State.READY}
+        """Return the versions of a model that get requests."""
+        return {version for admitted, version in self.admitted if admitted == name}
 
     async def poll(self, names: Collection[str]) -> None:
-        """Ask for the states of these models.
+        """Ask for the states of these models, and send a prediction if the server seems to hang.
 
         A server that refuses connections is down at once; a server that does not answer in time is down after
         `MAX_MISSED_POLLS` polls.
         """
         try:
-            states = await asyncio.gather(*(self._states_of(name) for name in names))
+            states = await asyncio.gather(*(self._states_of(name) for name in names or (NO_MODEL,)))
         except grpc.aio.AioRpcError as error:
             self._missed_polls += 1
             if error.code() == grpc.StatusCode.UNAVAILABLE or self._missed_polls >= MAX_MISSED_POLLS:
-                if self.is_up:
-                    log.warning("%s is down: %s", self.address, error.details())
-                self.is_up, self.states = False, {}
+                self._set_up(False, error.details())
+                self._set_states({})
+                self._forget_silence()  # whatever answers next may be another process
             return
-        if not self.is_up:
-            log.info("%s is up", self.address)
-        self.is_up, self._missed_polls, self.states = True, 0, dict(zip(names, states, strict=True))
+        self._set_up(True)
+        self._missed_polls = 0
+        self._set_states(dict(zip(names, states, strict=False)))
+        self._probe_if_silent()
+
+    def _set_states(self, states: Mapping[str, Mapping[int, State]]) -> None:
+        self.states = states
+        self.admitted &= self.loaded
+
+    def _set_up(self, is_up: bool, reason: str | None = None) -> None:
+        """Store whether the server is up, and log changes."""
+        self.is_up = is_up
+        if is_up != self._was_up:
+            log.log(
+                logging.INFO if is_up else logging.WARNING,
+                "%s is %s",
+                self.address,
+                "up" if is_up else f"down: {reason}",
+            )
+        self._was_up = is_up
 
     async def _states_of(self, name: str) -> dict[int, State]:
         request = GetModelStatusRequest(model_spec=ModelSpec(name=name))
@@ -188,6 +230,24 @@ class Backend:
         )
         messages.check_signature(await self._metadata(request, timeout=STATUS_TIMEOUT), card)
 
+    async def answer(
+        self, name: str, version: int, card: ArtifactCard, images: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """Compute the class probabilities of uint8 images [N, H, W, C] for the gateway itself.
+
+        The images are sent one by one, because servers limit the size of a batch.
+
+        Raises:
+            UnexpectedAnswerError: The answer does not fit the card.
+            grpc.aio.AioRpcError: The server did not answer, or cannot.
+        """
+        received = []
+        for image in images:
+            request = messages.predict_request(name, version, image[np.newaxis])
+            response = await self._predict(request, timeout=self._patience)
+            received.append(messages.probabilities(response, images=1, classes=len(card.labels)))
+        return np.concatenate(received)
+
     async def predict(
         self, request: PredictRequest, parse: Callable[[PredictResponse], Answer], *, deadline: float
     ) -> Answer:
@@ -202,10 +262,8 @@ class Backend:
             NotLoadedError: The server has not loaded the version.
             ServingError: The call failed; the server may have computed the answer nevertheless.
         """
-        self.breaker.begin()
         try:
-            response = await self._predict(request, timeout=deadline - asyncio.get_running_loop().time())
-            answer = parse(response)
+            answer = parse(await self._send(request, deadline))
         except grpc.aio.AioRpcError as error:
             raise self._to_error(error, request.model_spec) from error
         except messages.UnexpectedAnswerError as error:
@@ -220,6 +278,50 @@ class Backend:
             raise
         self.breaker.succeed()
         return answer
+
+    async def _send(self, request: PredictRequest, deadline: float) -> PredictResponse:
+        """Call Predict, and note whether the server answers at all."""
+        loop = asyncio.get_running_loop()
+        self.breaker.begin()
+        self._unanswered = self._unanswered or (loop.time(), request)
+        try:
+            response: PredictResponse = await self._predict(request, timeout=deadline - loop.time())
+        except grpc.aio.AioRpcError as error:
+            if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED or loop.time() < deadline:
+                self._forget_silence()
+            raise
+        self._forget_silence()
+        return response
+
+    def _forget_silence(self) -> None:
+        self._unanswered = None
+        self.breaker.answer()
+
+    def _probe_if_silent(self) -> None:
+        """Send a prediction of the gateway's own if the server has left predictions without any answer.
+
+        A missed deadline alone does not prove that the server hangs, because a client may set a very short timeout.
+        """
+        if self._unanswered is None or (self._probe and not self._probe.done()):
+            return
+        since, request = self._unanswered
+        if asyncio.get_running_loop().time() - since >= SUSPICIOUS_SECONDS:
+            self._probe = asyncio.create_task(self._send_probe(messages.probe_request(request)), name="probe")
+
+    async def _send_probe(self, request: PredictRequest) -> None:
+        """Open the circuit unless the server answers this or any other prediction in time; an answer closes it."""
+        started = asyncio.get_running_loop().time()
+        try:
+            await self._send(request, started + self._patience)
+        except grpc.aio.AioRpcError as error:
+            if self._unanswered is None or self._unanswered[0] > started:
+                self._to_error(error, request.model_spec)
+            else:
+                if not self.breaker.is_open:
+                    log.error("%s hangs: no prediction was answered for %g s", self.address, self._patience)
+                self.breaker.hang()
+            return
+        self.breaker.succeed()
 
     def _to_error(self, error: grpc.aio.AioRpcError, spec: ModelSpec) -> Exception:
         """Convert a failed call to the error to raise, and count it if it is a failure of the server."""
@@ -237,7 +339,7 @@ class Backend:
 
     def _mark_unloaded(self, name: str, version: int) -> None:
         states = {number: state for number, state in self.states.get(name, {}).items() if number != version}
-        self.states = {**self.states, name: states}
+        self._set_states({**self.states, name: states})
 
 
 def _blameless_error(code: grpc.StatusCode, details: str) -> ServingError | None:

@@ -8,6 +8,8 @@ import time
 class CircuitBreaker:
     """Opens after consecutive failures; after a cooldown one trial call closes it or opens it again.
 
+    It also opens when the server is found to hang, until the server answers a call.
+
     Own code, because the asyncio libraries for this use the wall clock and let all calls through after the cooldown.
 
     Attributes:
@@ -27,12 +29,13 @@ class CircuitBreaker:
         self._threshold = threshold
         self._cooldown = cooldown
         self._consecutive_failures = 0
-        self._trial_at: float | None = None  # None while the circuit is closed
+        self._trial_at: float | None = None  # None unless failures have opened the circuit
+        self._hangs = False
 
     @property
     def is_open(self) -> bool:
         """Whether no calls may be made now."""
-        return self._trial_at is not None and time.monotonic() < self._trial_at
+        return self._hangs or (self._trial_at is not None and time.monotonic() < self._trial_at)
 
     def begin(self) -> None:
         """Count a call. A trial call holds the circuit open for the others until it ends, or for one more cooldown."""
@@ -50,6 +53,15 @@ class CircuitBreaker:
         self._consecutive_failures += 1
         if self._consecutive_failures >= self._threshold:
             self._trial_at = time.monotonic() + self._cooldown
+
+    def hang(self) -> None:
+        """Record that the server has left a call without an answer for a fair time."""
+        self.failures += 1
+        self._hangs = True
+
+    def answer(self) -> None:
+        """Record an answer of any kind: the server does not hang."""
+        self._hangs = False
 
 
 class RetryBudget:

@@ -10,28 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc.aio
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.repository.artifact import ArtifactCard, ArtifactError
+from keras_archs.repository import reference_answers
+from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.repository.models_config import VersionPolicy
 from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus, VersionUnloadedError
 from serving.core.errors import BackendUnavailableError, ModelUnavailableError
 from serving.core.repository import ModelEntry, ModelSpec
 from serving.engines.repository_engine import RepositoryEngine, VersionKey
 from serving.engines.tf_serving import messages
-from serving.engines.tf_serving.backend import Answer, Backend
+from serving.engines.tf_serving.backend import Answer
 from serving.engines.tf_serving.pool import BackendPool
 from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
-
-log = logging.getLogger(__name__)
+from serving.engines.tf_serving.verification import Published, Verification
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,8 @@ class TfServingEngine(RepositoryEngine):
         # without models.config, servers get one model's name on the command line and serve its newest version
         super().__init__(repository, poll_seconds=poll_seconds, default_policy=VersionPolicy())
         self.pool = pool
-        self._cards: dict[VersionKey, ArtifactCard] = {}  # of versions that are loaded and match their card
-        self._mismatches: dict[VersionKey, str] = {}  # why a loaded version does not match its card
+        self._verification = Verification(self._published)
+        self._cards = self._verification.cards  # of the versions that answer
         self._current: dict[str, int] = {}  # the version that answers if a request selects the newest
         self._polling: asyncio.Task[None] | None = None
 
@@ -95,19 +93,20 @@ class TfServingEngine(RepositoryEngine):
     async def close(self) -> None:
         """Stop watching and close the connections."""
         await self._watch.close()
+        self._verification.close()
         await self.pool.close()
 
     def not_ready_reason(self) -> str | None:
         """Return why no model can be served at present; None if a model can."""
-        if self._watch.error or not self._watch.entries:
-            return self._watch.error
+        if reason := super().not_ready_reason():
+            return reason
         if not any(backend.is_up for backend in self.pool):
             return "no inference server answers"
         return None if self._cards else "no inference server has loaded a model yet"
 
     def backends(self) -> Sequence[BackendStatus]:
-        """Return the state of each server."""
-        return [backend.status() for backend in self.pool]
+        """Return the state of each server, and of each name without a known server."""
+        return self.pool.statuses()
 
     async def acquire(self, spec: ModelSpec) -> RemoteModel:
         """Return the version that answers `spec`, which at least one server has loaded."""
@@ -147,8 +146,8 @@ class TfServingEngine(RepositoryEngine):
         labels = entry.labels_of(version)
         if (entry.name, version) in self._cards:
             return VersionStatus(version, State.READY, labels)
-        if mismatch := self._mismatches.get((entry.name, version)):
-            return VersionStatus(version, State.FAILED, labels, mismatch)
+        if refusal := self._verification.refusal((entry.name, version)):
+            return VersionStatus(version, State.FAILED, labels, refusal)
         states = [backend.states[entry.name].get(version) for backend in self.pool if entry.name in backend.states]
         if states and all(state == State.FAILED for state in states):
             return VersionStatus(
@@ -166,32 +165,11 @@ class TfServingEngine(RepositoryEngine):
         await asyncio.shield(self._polling)
 
     async def _poll_servers(self) -> None:
-        """Ask the servers for the states of all models, and verify the versions that have become ready."""
+        """Ask the servers for the states of all models, and prove the versions that they have loaded."""
         await self.pool.refresh()
         await asyncio.gather(*(backend.poll(self.model_names()) for backend in self.pool))
-        ready = {
-            (name, version): backend
-            for backend in self.pool
-            for name in self.model_names()
-            for version in backend.ready_versions(name)
-        }
-        await asyncio.gather(*(self._verify(key, ready[key]) for key in ready.keys() - self._cards.keys()))
-        for by_key in (self._cards, self._mismatches):
-            for key in by_key.keys() - ready.keys():
-                del by_key[key]
+        await self._verification.follow(self.pool)
 
-    async def _verify(self, key: VersionKey, backend: Backend) -> None:
-        """Admit a loaded version if its signature matches its card."""
-        name, version = key
-        try:
-            card = await self._card(key)
-            await backend.check_signature(name, version, card)
-        except (ArtifactError, messages.UnexpectedAnswerError) as error:
-            if key not in self._mismatches:
-                log.error("cannot serve version %d of %s: %s", version, name, error)
-            self._mismatches[key] = str(error)
-        except grpc.aio.AioRpcError as error:
-            log.warning("%s does not describe version %d of %s: %s", backend.address, version, name, error.details())
-        else:
-            self._mismatches.pop(key, None)
-            self._cards[key] = card
+    async def _published(self, key: VersionKey) -> Published:
+        card = await self._card(key)
+        return Published(card, await asyncio.to_thread(reference_answers.read, self._version_dir(key), card))

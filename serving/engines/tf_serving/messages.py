@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.repository.artifact import ArtifactCard
+from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.runtime import ActivationMaps
 from serving.engines.tf_serving.protos import (
     DT_FLOAT,
@@ -55,6 +55,12 @@ def explain_request(name: str, version: int, images: NDArray[np.uint8], classes:
         model_spec=model_spec(name, version, EXPLAIN),
         inputs={IMAGES: _tensor(images, DT_UINT8), CLASSES: _tensor(classes, DT_INT64)},
     )
+
+
+def probe_request(request: PredictRequest) -> PredictRequest:
+    """Build a request with one black image for the version of another request."""
+    _, *size = (dim.size for dim in request.inputs[IMAGES].tensor_shape.dim)
+    return predict_request(request.model_spec.name, request.model_spec.version.value, np.zeros((1, *size), np.uint8))
 
 
 def _tensor(values: NDArray[Any], dtype: int) -> TensorProto:

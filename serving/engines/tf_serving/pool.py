@@ -3,52 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-import re
-import socket
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
-from serving.core.engine import VersionUnloadedError
+from serving.core.engine import BackendStatus, VersionUnloadedError
 from serving.core.errors import BackendUnavailableError
 from serving.engines.tf_serving.backend import Answer, Backend, NotLoadedError
 from serving.engines.tf_serving.breaker import RetryBudget
+from serving.engines.tf_serving.names import Lookup, Target
 from serving.engines.tf_serving.protos import PredictRequest, PredictResponse
 
-log = logging.getLogger(__name__)
-
-RESOLVE_SECONDS = 5.0  # between two name look-ups
-RESOLVE_TIMEOUT = 2.0
 GRACE_SECONDS = 30.0  # for requests in flight on a server whose address has left the name service
 MAX_ATTEMPTS = 6
 FIRST_BACKOFF = 0.05
-
-_TARGET = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
-
-
-@dataclass(frozen=True)
-class Target:
-    """A host name and a port; each IP address behind the name is one server."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Target:
-        """Parse "host:port" or "[::1]:port"; ValueError for anything else."""
-        match = _TARGET.fullmatch(text)
-        if match is None or not 1 <= int(match["port"]) <= 65535:
-            raise ValueError(f"a backend is host:port, or [address]:port for IPv6; got {text!r}")
-        return cls(match["address"] or match["name"], int(match["port"]))
-
-    async def addresses(self) -> set[str]:
-        """Resolve the name; return addresses in gRPC's notation. OSError if the name cannot be resolved."""
-        resolved = await asyncio.get_running_loop().getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        return {
-            f"ipv6:[{address[0]}]:{self.port}" if family == socket.AF_INET6 else f"ipv4:{address[0]}:{self.port}"
-            for family, _, _, _, address in resolved
-        }
 
 
 class BackendPool:
@@ -66,11 +33,10 @@ class BackendPool:
             targets: Names and ports.
             connect: Creates a backend from an address and its host name.
         """
-        self._targets = targets
+        self._lookups = [Lookup(target) for target in targets]
         self._connect = connect
         self._backends: dict[str, Backend] = {}
         self._closing: set[asyncio.Task[None]] = set()  # the event loop holds only weak references to tasks
-        self._resolve_at = 0.0
         self._requests = 0
         self._budget = RetryBudget()
 
@@ -78,18 +44,16 @@ class BackendPool:
         """Iterate over the servers in arbitrary order."""
         return iter(list(self._backends.values()))
 
+    def statuses(self) -> list[BackendStatus]:
+        """Return the state of each server for metrics; a name without a known address counts as a dead server."""
+        nowhere = [f"dns:{lookup.target}" for lookup in self._lookups if not lookup.addresses]
+        dead = [BackendStatus(name, is_up=False, circuit_open=False, calls=0, failures=0) for name in nowhere]
+        return [backend.status() for backend in self] + dead
+
     async def refresh(self) -> None:
-        """Resolve the names if the last look-up is old; after a failed look-up the known servers stay."""
-        now = asyncio.get_running_loop().time()
-        if now < self._resolve_at:
-            return
-        try:
-            async with asyncio.timeout(RESOLVE_TIMEOUT):
-                resolved = {address: target.host for target in self._targets for address in await target.addresses()}
-        except (OSError, TimeoutError) as error:
-            log.warning("a backend name cannot be resolved: %s", error)
-            return
-        self._resolve_at = now + RESOLVE_SECONDS
+        """Resolve the names whose last look-up is old, each by itself, and follow their addresses."""
+        await asyncio.gather(*(lookup.refresh() for lookup in self._lookups))
+        resolved = {address: lookup.target.host for lookup in self._lookups for address in lookup.addresses}
         for address in resolved.keys() - self._backends.keys():
             self._backends[address] = self._connect(address, resolved[address])
         for address in self._backends.keys() - resolved.keys():
@@ -99,6 +63,8 @@ class BackendPool:
 
     async def close(self) -> None:
         """Close all connections."""
+        for lookup in self._lookups:
+            lookup.close()
         for closing in self._closing:
             closing.cancel()
         await asyncio.gather(*(backend.close() for backend in self), *self._closing, return_exceptions=True)

@@ -24,7 +24,7 @@ class Faults:
         times: Number of calls that get that status; None for all.
         die: Whether the process ends during the next call.
         wrong_shape: Whether the last column of each output is missing.
-        load_delay: Seconds added to the loading of a version.
+        hold_loads: Whether versions stay in state LOADING until the fault ends.
     """
 
     delay: float = 0
@@ -33,7 +33,7 @@ class Faults:
     times: int | None = None
     die: bool = False
     wrong_shape: bool = False
-    load_delay: float = 0
+    hold_loads: bool = False
 
 
 def inject(target: str, faults: Faults = Faults()) -> None:

@@ -70,15 +70,15 @@ class Model:
 class Models:
     """Follows a configuration and the file system. One thread changes the models; all threads may read."""
 
-    def __init__(self, *, labels_before_versions: bool, load_delay: Callable[[], float]) -> None:
+    def __init__(self, *, labels_before_versions: bool, hold_loads: Callable[[], bool]) -> None:
         """Start without models.
 
         Args:
             labels_before_versions: Whether an unused label may be assigned to a version that is not available.
-            load_delay: Returns the seconds to add to a load.
+            hold_loads: Returns whether loads have to wait.
         """
         self._labels_before_versions = labels_before_versions
-        self._load_delay = load_delay
+        self._hold_loads = hold_loads
         self._models: dict[str, Model] = {}
         self._lock = threading.RLock()
 
@@ -134,7 +134,8 @@ class Models:
         version = Version(number, ModelVersionStatus.LOADING)
         with self._lock:
             model.versions[number] = version
-        time.sleep(self._load_delay())
+        while self._hold_loads():
+            time.sleep(0.01)
         folder = Path(model.config.base_path) / str(number)
         try:
             version.loaded = tf.saved_model.load(str(folder))

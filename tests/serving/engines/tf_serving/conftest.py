@@ -1,15 +1,18 @@
-"""A gateway with TensorFlow Serving behind it, which serves versions 1 (stable) and 2 (canary) of `tiny`."""
+"""Versions 1 and 2 of `tiny` on TensorFlow Serving with a gateway before it; and of `net`, for fake servers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
 
 from keras_archs.repository import models_config
 from tests.support.backend import running_backend
+from tests.support.clock import Clock
 from tests.support.engines import serving_flags
+from tests.support.fake_runtime import publish
 from tests.support.gateway import running_gateway
 from tests.support.tf_serving_stack import Publish, Stack
 
@@ -45,3 +48,21 @@ def stack(running: Stack) -> Iterator[Stack]:
 def channel(stack: Stack) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(stack.backend.target) as opened:
         yield opened
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with versions 1 and 2 of `net`, both served."""
+    for version in (1, 2):
+        publish(tmp_path, "net", version)
+    with models_config.edited(tmp_path):
+        pass
+    return tmp_path
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of all circuit breakers."""
+    clock = Clock()
+    monkeypatch.setattr("serving.engines.tf_serving.breaker.time", clock)
+    return clock

@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from serving.engines.tf_serving.breaker import CircuitBreaker, RetryBudget
-
-
-class Clock:
-    """A clock that the test sets."""
-
-    now = 0.0
-
-    def monotonic(self) -> float:
-        """Return the time."""
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("serving.engines.tf_serving.breaker.time", clock)
-    return clock
+from tests.support.clock import Clock
 
 
 def test_a_circuit_opens_after_consecutive_failures_and_allows_one_trial_call(clock: Clock) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from serving.engines.tf_serving.pool import Target
+from serving.engines.tf_serving.names import Target
 from tests.support.backend import running_backend
 from tests.support.engines import serving_flags
 from tests.support.gateway import running_gateway

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +18,8 @@ from serving.core.engine import State, VersionUnloadedError
 from serving.core.errors import BackendUnavailableError, DeadlineExceededError, ModelUnavailableError
 from serving.core.repository import ModelSpec
 from serving.engines.tf_serving import TfServingEngine, messages
-from serving.engines.tf_serving.backend import Backend
-from serving.engines.tf_serving.pool import BackendPool, Target
+from serving.engines.tf_serving.names import Target
+from serving.engines.tf_serving.pool import BackendPool
 from serving.engines.tf_serving.protos import (
     GetModelStatusRequest,
     GetModelStatusResponse,
@@ -30,50 +27,11 @@ from serving.engines.tf_serving.protos import (
     PredictRequest,
     PredictResponse,
 )
-from tests.support.fake_runtime import eventually, publish
-from tests.support.fake_server import AVAILABLE, CLASSES, FakeServer, tensor
+from tests.support.fake_runtime import eventually
+from tests.support.fake_server import AVAILABLE, FakeServer, tensor
+from tests.support.tf_serving_engine import IMAGES, NET, connect, predicted_version, started
 
-NET = ModelSpec("net")
-IMAGES = np.zeros((3, 8, 8, 3), np.uint8)
 LOADING = ModelVersionStatus.LOADING
-
-
-def connect(address: str, host: str) -> Backend:
-    return Backend(address, host=host, tls=None, max_message_bytes=64_000_000)
-
-
-@asynccontextmanager
-async def started(repository: Path, *servers: FakeServer, poll_seconds: float = 0.02) -> AsyncIterator[TfServingEngine]:
-    """Start these servers and an engine that uses them."""
-    for server in servers:
-        await server.start()
-    pool = BackendPool([Target("127.0.0.1", server.port) for server in servers], connect)
-    engine = TfServingEngine(repository, pool, poll_seconds=poll_seconds)
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.close()
-        for server in servers:
-            await server.stop()
-
-
-async def predicted_version(engine: TfServingEngine, spec: ModelSpec = NET, deadline: float = math.inf) -> int:
-    model = await engine.acquire(spec)
-    prediction = await model.predict(IMAGES, min(deadline, asyncio.get_running_loop().time() + 10))
-    assert prediction.probabilities.shape == (len(IMAGES), CLASSES)
-    assert prediction.probabilities[-1].argmax() == model.version
-    return model.version
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    """A repository with versions 1 and 2 of `net`, both served."""
-    for version in (1, 2):
-        publish(tmp_path, "net", version)
-    with models_config.edited(tmp_path):
-        pass
-    return tmp_path
 
 
 def states(engine: TfServingEngine) -> dict[int, State]:
@@ -255,7 +213,7 @@ def test_the_deadline_is_propagated_to_the_server(repository: Path) -> None:
 
 
 def test_servers_follow_the_addresses_of_their_name(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.engines.tf_serving.pool.RESOLVE_SECONDS", 0.0)
+    monkeypatch.setattr("serving.engines.tf_serving.names.RESOLVE_SECONDS", 0.0)
     addresses: list[str] = []
 
     async def scenario() -> None:

@@ -15,7 +15,7 @@ from tests.support.tf_serving_stack import Publish, Stack, assert_problem, event
 
 
 def test_a_loading_version_is_503_not_404(stack: Stack, constant_classifier: Publish, channel: grpc.Channel) -> None:
-    stack.backend.fail(load_delay=3)
+    stack.backend.fail(hold_loads=True)
     constant_classifier(stack.repository, 3)
     path = "/classify/tiny/versions/3"
     assert eventually(lambda: stack.classify(path).status_code, lambda status: status != 404) == 503
@@ -27,6 +27,7 @@ def test_a_loading_version_is_503_not_404(stack: Stack, constant_classifier: Pub
     listed = stack.gateway.client.get("/models/tiny/versions").json()
     assert [version["state"] for version in listed] == ["ready", "ready", "loading"]
     assert stack.classify().json()["version"] == 2  # the other versions continue to answer
+    stack.backend.fail()
     assert stack.becomes(200, path).json()["version"] == 3
     with models_config.edited(stack.repository) as config:  # restores the initial state
         entry = models_config.include(config, stack.repository, "tiny")
