@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
-from uuid import UUID
 
 from asgi_correlation_id import CorrelationIdMiddleware
 from fastapi import FastAPI
@@ -16,17 +13,18 @@ from prometheus_client import CollectorRegistry
 
 from keras_archs.runtimes.runtime import Runtime
 from serving import web
+from serving.core.admission import Admission
+from serving.core.decoding import Decoder
 from serving.core.engine import Engine
-from serving.core.errors import ServingError
-from serving.core.repository import ModelSpec
+from serving.core.preload import Preload
 from serving.core.service import ClassificationService
 from serving.engines.embedded import EmbeddedEngine
 from serving.protocols import metrics, problems
+from serving.protocols.head import HeadAsGet
 from serving.protocols.limits import BodyLimit
+from serving.protocols.request_ids import new_request_id, safe_request_id
 from serving.protocols.rest import openapi, routes
 from serving.settings import Settings
-
-log = logging.getLogger(__name__)
 
 DESCRIPTION = """Versioned image classification endpoints, one per network.
 
@@ -39,23 +37,24 @@ def create_app(settings: Settings) -> FastAPI:
     engine = create_engine(settings)
     service = ClassificationService(
         engine,
-        decode_workers=settings.workers,
-        max_pixels=settings.max_pixels,
-        max_pending=settings.max_pending,
+        Decoder(
+            workers=settings.workers,
+            max_pixels=settings.max_pixels,
+            max_memory=settings.decode_memory_mb * 10**6,
+        ),
         timeout_seconds=settings.request_timeout,
     )
     registry = CollectorRegistry()
     registry.register(metrics.EngineMetrics(engine))
 
+    preload = Preload(engine, settings.preload, retry_seconds=settings.poll_seconds)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await engine.start()
-        for name in settings.preload:
-            try:
-                await engine.acquire(ModelSpec(name))
-            except ServingError as error:
-                log.error("cannot preload %s: %s", name, error)
+        preload.start()
         yield
+        await preload.close()
         await engine.close()
         await service.close()
 
@@ -65,19 +64,27 @@ def create_app(settings: Settings) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would go to whatever host the client names
     )
     app.state.settings = settings
     app.state.service = service
+    app.state.preload = preload
 
     problems.install(app)
     openapi.install(app)
     for router in (*routes.ROUTERS, metrics.create_router(registry), web.router):
         app.include_router(router)
 
-    app.add_middleware(BodyLimit, max_bytes=int(settings.max_body_mb * 1e6), timeout=settings.upload_timeout)
+    app.add_middleware(
+        BodyLimit,
+        admission=Admission(max_requests=settings.max_pending, max_bytes=settings.max_bodies_bytes),
+        max_bytes=settings.max_body_bytes,
+        timeout=settings.upload_timeout,
+    )
+    app.add_middleware(HeadAsGet)
     app.add_middleware(metrics.RequestMetrics, registry=registry, published=engine.model_names)
     # added last, so that it is outermost and everything inside has a request id
-    app.add_middleware(CorrelationIdMiddleware, generator=_request_id)
+    app.add_middleware(CorrelationIdMiddleware, generator=new_request_id, validator=None, transformer=safe_request_id)
     return app
 
 
@@ -92,7 +99,7 @@ def create_engine(settings: Settings) -> Engine:
         create_runtime(settings),
         workers=settings.workers,
         poll_seconds=settings.poll_seconds,
-        memory_limit=settings.memory_limit_mb and settings.memory_limit_mb * 10**6,
+        memory_limit=settings.memory_limit_mb * 10**6,
     )
 
 
@@ -101,12 +108,12 @@ def create_runtime(settings: Settings) -> Runtime:
     if settings.runtime == "tensorflow":
         from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 
-        return TensorFlowRuntime()
+        return TensorFlowRuntime(threads=settings.threads)
     from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
 
-    return OpenVinoRuntime(precision=settings.precision, streams=settings.streams, cache_dir=settings.conversion_cache)
-
-
-def _request_id() -> str:
-    """Return a random UUID; unlike `uuid4` it does not ask the kernel for randomness at each request."""
-    return UUID(int=random.getrandbits(128), version=4).hex
+    return OpenVinoRuntime(
+        precision=settings.precision,
+        threads=settings.threads,
+        streams=settings.streams,
+        cache_dir=settings.conversion_cache,
+    )

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.repository.artifact import ArtifactCard
+from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.runtime import ActivationMaps
 from serving.core.errors import ModelUnavailableError
 from serving.core.repository import ModelSpec
@@ -47,7 +47,8 @@ class BackendStatus:
     """State of one inference server behind an engine.
 
     Attributes:
-        address: Address in gRPC's notation, e.g. "ipv4:192.0.2.1:8500".
+        address: Address in gRPC's notation, e.g. "ipv4:192.0.2.1:8500"; "dns:tf-serving:8500" for a name that has no
+            address at present.
         is_up: Whether the server answered the last status poll.
         circuit_open: Whether the circuit breaker is open, so that no requests are sent.
         calls: Requests sent since the gateway started.
@@ -138,11 +139,14 @@ class Engine(Protocol):
     def model_statuses(self) -> Mapping[str, tuple[VersionStatus, ...]]:
         """Return the status of each published version, ascending, by model name."""
 
+    def problems(self) -> Mapping[str, Sequence[str]]:
+        """Return what is not served as it was meant to be, in words, by model name or, for all, `EVERY_MODEL`."""
+
     def backends(self) -> Sequence[BackendStatus]:
         """Return the state of each inference server; empty for an engine that computes in this process."""
 
     def check_published(self, spec: ModelSpec) -> None:
-        """Raise the not-found errors of `acquire` if `spec` selects no published version; load nothing."""
+        """Raise the errors of `acquire` for a model, version or label that is not served; load nothing."""
 
     async def resolve(self, spec: ModelSpec) -> tuple[int, ArtifactCard]:
         """Return the version that answers `spec` and its card, without loading the model."""

@@ -63,6 +63,12 @@ class NotAcceptableError(ServingError):
     status, slug, title = 406, "not-acceptable", "No acceptable media type"
 
 
+class HeadersTimeoutError(ServingError):
+    """The client took too long to send the headers."""
+
+    status, slug, title = 408, "headers-timeout", "The request headers arrived too slowly"
+
+
 class UploadTimeoutError(ServingError):
     """The client took too long to send the body."""
 
@@ -76,13 +82,19 @@ class BodyTooLargeError(ServingError):
 
 
 class ImageTooLargeError(ServingError):
-    """The image header announces more pixels than the server decodes."""
+    """By its header, the image has more pixels, or takes more memory or work, than the server decodes."""
 
-    status, slug, title = 413, "image-too-large", "The image has too many pixels"
+    status, slug, title = 413, "image-too-large", "The image is too large"
+
+
+class UrlTooLongError(ServingError):
+    """Path and query have more bytes than the server accepts."""
+
+    status, slug, title = 414, "url-too-long", "The path is too long"
 
 
 class UnsupportedMediaTypeError(ServingError):
-    """The media type of the body is not an image, a multipart form or JSON."""
+    """The body is not an image, a multipart form or JSON, or it is an image of a kind that is not decoded."""
 
     status, slug, title = 415, "unsupported-media-type", "Unsupported media type"
 
@@ -99,8 +111,14 @@ class ExplanationUnsupportedError(ServingError):
     status, slug, title = 422, "explanation-unsupported", "The network cannot be explained"
 
 
+class HeadersTooLargeError(ServingError):
+    """The headers have more bytes, or there are more headers, than the server accepts."""
+
+    status, slug, title = 431, "headers-too-large", "The request headers are too large"
+
+
 class OverloadedError(ServingError):
-    """The limit on pending requests is reached."""
+    """A limit on connections, on requests or on the memory of requests is reached."""
 
     status, slug, title, retry_after = 503, "overloaded", "The server is overloaded", 1
 
@@ -121,3 +139,9 @@ class DeadlineExceededError(ServingError):
     """The answer was not ready before the deadline."""
 
     status, slug, title, retry_after = 504, "deadline-exceeded", "The deadline passed", 1
+
+
+class ClientDeadlineError(DeadlineExceededError):
+    """The answer was not ready before a deadline that the client chose, shorter than the server's own."""
+
+    slug, title = "client-deadline-exceeded", "The client's deadline passed"

@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.images.labels import ClassScore, best_classes, class_score
+from keras_archs.images.labels import ClassScore, Label, best_classes, class_score
 from keras_archs.images.overlay import overlay
-from keras_archs.images.preprocessing import ImageError, ImageTooLargeError, Preprocessing, load_image
-from keras_archs.repository.artifact import LIKELIEST, ArtifactCard
+from keras_archs.repository.artifact import LIKELIEST
+from keras_archs.repository.artifact_card import ArtifactCard
 from serving.core import errors
+from serving.core.decoding import Decoder
 from serving.core.engine import Engine, VersionUnloadedError
 from serving.core.repository import ModelSpec
-from serving.core.workers import Timed, WorkerPool
 
 DEFAULT_TOP_K = 5
+LARGE_ANSWER = 500
+"""Scores that are put together on the event loop; more of them take longer than a change of threads."""
 Answer = TypeVar("Answer")
 
 
@@ -81,25 +82,18 @@ class Explanation:
 
 
 class ClassificationService:
-    """Classifies images with the models of one engine, within limits on time, pixels and pending requests."""
+    """Classifies images with the models of one engine, within limits on time and on what decoding takes."""
 
-    def __init__(
-        self, engine: Engine, *, decode_workers: int, max_pixels: int, max_pending: int, timeout_seconds: float
-    ) -> None:
-        """Wrap `engine`, which the caller starts and closes.
+    def __init__(self, engine: Engine, decoder: Decoder, *, timeout_seconds: float) -> None:
+        """Wrap `engine`, which the caller starts and closes, and `decoder`, which `close` closes.
 
         Args:
             engine: Engine that resolves and runs the models.
-            decode_workers: Threads that decode images.
-            max_pixels: Pixels of the largest image to decode.
-            max_pending: Requests that may wait or run at the same time.
+            decoder: Threads that decode images.
             timeout_seconds: Seconds until the deadline of a request; a client may only choose a shorter time.
         """
         self.engine = engine
-        self._decoders = WorkerPool(decode_workers, "decode")
-        self._max_pixels = max_pixels
-        self._max_pending = max_pending
-        self._pending = 0
+        self._decoder = decoder
         self._timeout = timeout_seconds
 
     async def classify(
@@ -109,6 +103,7 @@ class ClassificationService:
         *,
         top_k: int | None = None,
         timeout_seconds: float | None = None,
+        client: str = "",
     ) -> Classification:
         """Classify encoded images.
 
@@ -117,12 +112,13 @@ class ClassificationService:
             spec: The model, and its version or label.
             top_k: Classes to return per image, 1 to the model's number of classes; None for 5, or all if fewer.
             timeout_seconds: Seconds until the deadline; None, or a longer time than the service's, for the service's.
+            client: Who asks, e.g. an address; decoding is shared fairly between clients.
 
         Raises:
             ServingError: The request failed; the subclass says why.
         """
         return await self._with_deadline(
-            lambda deadline: self._classify(images, spec, top_k, deadline), timeout_seconds
+            lambda deadline: self._classify(images, spec, top_k, deadline, client), timeout_seconds
         )
 
     async def explain(
@@ -133,6 +129,7 @@ class ClassificationService:
         index: int | None = None,
         draw: bool = False,
         timeout_seconds: float | None = None,
+        client: str = "",
     ) -> Explanation:
         """Compute which places of an encoded image are evidence for a class.
 
@@ -142,12 +139,13 @@ class ClassificationService:
             index: Class index from 0; None for the most probable class.
             draw: Whether to draw the map over the image.
             timeout_seconds: As for `classify`.
+            client: As for `classify`.
 
         Raises:
             ServingError: The request failed; the subclass says why.
         """
         return await self._with_deadline(
-            lambda deadline: self._explain(image, spec, index, draw, deadline), timeout_seconds
+            lambda deadline: self._explain(image, spec, index, draw, deadline, client), timeout_seconds
         )
 
     async def _with_deadline(
@@ -155,46 +153,38 @@ class ClassificationService:
     ) -> Answer:
         seconds = self._timeout if timeout_seconds is None else min(timeout_seconds, self._timeout)
         deadline = asyncio.get_running_loop().time() + seconds
-        with self._admission():
-            try:
-                async with asyncio.timeout_at(deadline):
-                    try:
-                        return await answer(deadline)
-                    except VersionUnloadedError:
-                        # start over with the version that replaced it, which may need another preprocessing
-                        return await answer(deadline)
-            except TimeoutError:
-                raise errors.DeadlineExceededError(f"there was no answer within {seconds:g} s") from None
-
-    @contextmanager
-    def _admission(self) -> Iterator[None]:
-        if self._pending >= self._max_pending:
-            raise errors.OverloadedError(f"{self._pending} requests are waiting or running; try again")
-        self._pending += 1
         try:
-            yield
-        finally:
-            self._pending -= 1
+            async with asyncio.timeout_at(deadline):
+                try:
+                    return await answer(deadline)
+                except VersionUnloadedError:
+                    # start over with the version that replaced it, which may need another preprocessing
+                    return await answer(deadline)
+        except (TimeoutError, errors.DeadlineExceededError) as error:
+            kind = errors.ClientDeadlineError if seconds < self._timeout else errors.DeadlineExceededError
+            raise kind(str(error) or f"there was no answer within {seconds:g} s") from None
 
     async def _classify(
-        self, images: Sequence[bytes], spec: ModelSpec, top_k: int | None, deadline: float
+        self, images: Sequence[bytes], spec: ModelSpec, top_k: int | None, deadline: float, client: str
     ) -> Classification:
         model = await self.engine.acquire(spec)
         classes = len(model.card.labels)
         top_k = min(DEFAULT_TOP_K, classes) if top_k is None else top_k
         if top_k > classes:
             raise errors.InvalidParameterError(f"top_k is from 1 to {classes}, the classes of {spec.name}; got {top_k}")
-        decoded = await self._decode(images, model.card)
+        decoded = await self._decoder.decode(images, model.card.preprocessing, client)
         prediction = await model.predict(_batch(decoded.results), deadline)
+        best = functools.partial(_best_classes, prediction.probabilities, model.card.labels, top_k)
+        is_large = len(images) * top_k > LARGE_ANSWER
         return Classification(
             card=model.card,
             version=model.version,
-            images=[best_classes(scores, model.card.labels, top_k) for scores in prediction.probabilities],
+            images=await asyncio.to_thread(best) if is_large else best(),
             timing=Timing(decoded.busy, decoded.queue + prediction.queue, prediction.inference),
         )
 
     async def _explain(
-        self, image: bytes, spec: ModelSpec, index: int | None, draw: bool, deadline: float
+        self, image: bytes, spec: ModelSpec, index: int | None, draw: bool, deadline: float, client: str
     ) -> Explanation:
         model = await self.engine.acquire(spec)
         card, classes = model.card, len(model.card.labels)
@@ -207,11 +197,12 @@ class ClassificationService:
             raise errors.InvalidParameterError(
                 f"class is from 0 to {classes - 1}, the classes of {spec.name}; got {index}"
             )
-        decoded = await self._decode([image], card)
+        decoded = await self._decoder.decode([image], card.preprocessing, client)
         requested = np.array([LIKELIEST if index is None else index], np.int64)
         prediction = await model.explain(_batch(decoded.results), requested, deadline)
         ((grid,), (chosen,), (probabilities,)) = prediction.activation_maps
-        drawn = await self._decoders.map(functools.partial(_draw, decoded.results[0]), [grid]) if draw else None
+        drawing = functools.partial(_draw, decoded.results[0], grid)
+        drawn = await self._decoder.run(drawing, client) if draw else None
         return Explanation(
             card=card,
             version=model.version,
@@ -226,23 +217,13 @@ class ClassificationService:
             ),
         )
 
-    async def _decode(self, images: Sequence[bytes], card: ArtifactCard) -> Timed[NDArray[np.uint8]]:
-        decode = functools.partial(_decode_image, preprocessing=card.preprocessing, max_pixels=self._max_pixels)
-        return await self._decoders.map(decode, list(enumerate(images, start=1)))
-
     async def close(self) -> None:
         """Wait for running decoding and stop the threads."""
-        await asyncio.to_thread(self._decoders.close)
+        await asyncio.to_thread(self._decoder.close)
 
 
-def _decode_image(numbered: tuple[int, bytes], preprocessing: Preprocessing, max_pixels: int) -> NDArray[np.uint8]:
-    number, encoded = numbered
-    try:
-        return load_image(encoded, preprocessing, max_pixels=max_pixels)
-    except ImageTooLargeError as error:
-        raise errors.ImageTooLargeError(f"image {number}: {error}") from error
-    except ImageError as error:
-        raise errors.InvalidImageError(f"image {number}: {error}") from error
+def _best_classes(probabilities: NDArray[np.float32], labels: Sequence[Label], top_k: int) -> list[list[ClassScore]]:
+    return [best_classes(scores, labels, top_k) for scores in probabilities]
 
 
 def _batch(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

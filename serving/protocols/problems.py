@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457, `application/problem+json`), each with the request id."""
+"""Errors as problem documents (RFC 9457, `application/problem+json`), each with the request id and a log line."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from serving.core.errors import CLIENT_CLOSED_REQUEST, InvalidParameterError, ServingError
+from serving.protocols.failure_log import log_failure
 
 
 class Problem(BaseModel):
@@ -39,13 +40,32 @@ def problem_response(
         title=title,
         status=status,
         detail=detail,
-        instance=request.url.path,
+        instance=request.scope["path"],
         request_id=correlation_id.get() or "",
     )
+    request.state.problem = slug  # for the metrics
+    client = request.client.host if request.client else ""
+    log_failure(status, client, f"{request.method} {request.scope['path']}", detail)
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
-    if status in (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.REQUEST_TIMEOUT):
-        headers["Connection"] = "close"  # instead of reading the rest of the body
     return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
+
+
+def connection_problem(error: ServingError, client: str, request_id: str) -> tuple[dict[str, str], bytes]:
+    """Return headers and body for a connection whose requests cannot be read, or are not read."""
+    problem = Problem(
+        type=f"urn:keras-archs:problem:{error.slug}",
+        title=error.title,
+        status=error.status,
+        detail=str(error),
+        instance="",
+        request_id=request_id,
+    )
+    correlation_id.set(request_id)
+    log_failure(error.status, client, "a connection", str(error))
+    headers = {"Content-Type": MEDIA_TYPE, "X-Request-ID": request_id, "Connection": "close"}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return headers, problem.model_dump_json().encode()
 
 
 def error_responses(*kinds: type[ServingError]) -> dict[int | str, dict[str, Any]]:
@@ -78,7 +98,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
-        return await serving_error(request, InvalidParameterError("; ".join(map(_describe, error.errors()))))
+        return await serving_error(request, InvalidParameterError(_describe(error.errors()[0])))
 
     @app.exception_handler(HTTPException)
     async def http_exception(request: Request, error: HTTPException) -> JSONResponse:
@@ -88,9 +108,11 @@ def install(app: FastAPI) -> None:
             status=status.value,
             slug=status.phrase.lower().replace(" ", "-"),
             title=status.phrase,
-            detail=f"{request.method} {request.url.path}: {error.detail}",
+            detail=f"{request.method} {request.scope['path']}: {error.detail}",
         )
         response.headers.update(error.headers or {})
+        if response.headers.get("Allow") == "GET":
+            response.headers["Allow"] = "GET, HEAD"
         return response
 
     @app.exception_handler(ClientDisconnect)

@@ -40,11 +40,11 @@ def test_converted_models_are_cached_in_the_repository(
     lite0_repository: Path, gateway: Gateway, tmp_path: Path
 ) -> None:
     cache = lite0_repository / ".cache"
-    cached = {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
-    assert {Path(name).suffix for name in cached} == {".xml", ".bin"}
+    cached = {path.name: path.stat().st_ino for path in cache.iterdir()}
+    assert {Path(name).suffix for name in cached} == {".xml", ".bin", ".json"}
     with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL):
         pass
-    assert {path.name: path.stat().st_mtime_ns for path in cache.iterdir()} == cached
+    assert {path.name: path.stat().st_ino for path in cache.iterdir()} == cached
 
 
 def test_a_damaged_cache_entry_is_converted_again(
@@ -84,9 +84,9 @@ def test_with_an_empty_repository_the_gateway_is_alive_but_not_ready(
             time.sleep(0.05)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_shutdown_finishes_requests_in_flight_without_a_traceback(
-    lite0_repository: Path, tmp_path: Path, photographs: dict[str, bytes], stop: signal.Signals
+    lite0_repository: Path, tmp_path: Path, photographs: dict[str, bytes], stop: signal.Signals, code: int
 ) -> None:
     with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
         body = photographs["coffee"]
@@ -97,8 +97,38 @@ def test_shutdown_finishes_requests_in_flight_without_a_traceback(
             gateway.process.send_signal(stop)
             connection.sendall(body[100:])
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-        gateway.process.wait(20)
+        assert gateway.process.wait(20) == code
         assert "Traceback" not in gateway.logged()
+
+
+def test_sighup_ends_nothing(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, tmp_path / "log", ready=False) as gateway:
+        for _ in range(2):
+            gateway.process.send_signal(signal.SIGHUP)
+            assert gateway.client.get("/healthz").is_success
+        deadline = time.monotonic() + 20
+        while "SIGHUP: nothing to reload" not in gateway.logged():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        gateway.process.terminate()
+        assert gateway.process.wait(20) == 0
+
+
+def test_a_failed_request_leaves_a_line_with_its_id_in_the_log(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, tmp_path / "log", ready=False) as gateway:
+        responses = [
+            gateway.client.get("/readyz"),
+            gateway.client.get("/nowhere"),
+            gateway.client.post(f"/classify/{MODEL}", content=b"x", headers={"X-Request-ID": "my-own.id"}),
+            gateway.client.get("/healthz", headers={"Cookie": "c" * 40_000}),
+        ]
+        logged = gateway.logged().splitlines()
+    assert [response.status_code for response in responses] == [503, 404, 404, 431]
+    for response in responses:
+        problem = response.json()
+        (line,) = (line for line in logged if problem["request_id"] in line)
+        assert f"{problem['status']} to 127.0.0.1 for" in line
+        assert problem["detail"] in line
 
 
 def serve_error(*arguments: str, env: dict[str, str] | None = None) -> str:

@@ -40,12 +40,27 @@ class Gateway:
 
 @contextmanager
 def running_gateway(
-    repository: Path, log: Path, *flags: str, ready: bool = True, host: Host = LOOPBACK
+    repository: Path,
+    log: Path,
+    *flags: str,
+    ready: bool = True,
+    host: Host = LOOPBACK,
+    limits: tuple[str, ...] = (),
 ) -> Iterator[Gateway]:
-    """Run a gateway; yield when it is ready or, with `ready=False`, when it answers."""
+    """Run a gateway; yield when it is ready or, with `ready=False`, when it answers.
+
+    Args:
+        repository: Folder of the model repository.
+        log: File for what the gateway logs.
+        *flags: Flags of the command.
+        ready: What to wait for.
+        host: Where to run it.
+        limits: Limits of the process, as options of `prlimit`.
+    """
     started = time.monotonic()
     address = ["--host", host.address, "--port", "0"]
-    command = [*host.prefix, str(COMMAND), "serve", "--repository", str(repository), *address, *flags]
+    limited = ("prlimit", *limits) if limits else ()
+    command = [*host.prefix, *limited, str(COMMAND), "serve", "--repository", str(repository), *address, *flags]
     with (
         log.open("w") as stderr,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as child,

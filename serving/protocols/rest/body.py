@@ -7,29 +7,23 @@ A mistake gets the same answer in each of the three: `malformed-request` for a b
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import sys
-from contextlib import aclosing
-from typing import Any
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.datastructures import Headers
 
-from keras_archs.images.preprocessing import MEDIA_TYPES
-from serving.core.errors import (
-    InvalidImageError,
-    InvalidParameterError,
-    MalformedRequestError,
-    UnsupportedMediaTypeError,
+from serving.core.errors import InvalidImageError, UnsupportedMediaTypeError
+from serving.protocols.rest.form_body import images_from_form
+from serving.protocols.rest.json_body import images_from_json
+
+# types that clients send when they declare none: the bytes decide, as they do for every image type
+_UNDECLARED = (
+    "",
+    "application/octet-stream",
+    "binary/octet-stream",
+    "application/x-www-form-urlencoded",  # curl --data-binary
+    "text/plain",
 )
-from serving.protocols.rest.schemas import ImagesBody
-
-# the client declares no type, so the bytes decide
-_UNDECLARED = ("", "application/octet-stream")
+_SMALL = 64 * 1024  # bytes that are parsed on the event loop, which takes less time than a thread
 
 
 async def read_images(request: Request, max_images: int) -> list[bytes]:
@@ -46,89 +40,38 @@ async def read_images(request: Request, max_images: int) -> list[bytes]:
         ServingError: The body is malformed, has an unsupported media type or an invalid number of images, or an image
             is empty.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type in MEDIA_TYPES or media_type in _UNDECLARED:
-        images = [await request.body()]
+    _check_encodings(request.headers)
+    declared = request.headers.get("content-type", "")
+    media_type = declared.partition(";")[0].strip().lower()
+    if media_type in _UNDECLARED or media_type.startswith("image/"):
+        images = [await _read(request)]
     elif media_type == "multipart/form-data":
-        images = await _from_form(request, max_images)
+        images = await images_from_form(declared, request.stream(), max_images)
     elif media_type == "application/json":
-        images = await asyncio.to_thread(_from_json, await request.body(), max_images)
+        content = await _read(request)
+        if len(content) <= _SMALL:
+            images = images_from_json(content, max_images)
+        else:
+            images = await asyncio.to_thread(images_from_json, content, max_images)
     else:
-        allowed = ", ".join([*MEDIA_TYPES, "multipart/form-data", "application/json"])
-        raise UnsupportedMediaTypeError(f"got {media_type!r}; send one of: {allowed}")
+        raise UnsupportedMediaTypeError(
+            f"got {media_type!r}; send an image as image/jpeg or another image type, or images as multipart/form-data "
+            "or application/json"
+        )
     for number, image in enumerate(images, start=1):
         if not image:
             raise InvalidImageError(f"image {number} is empty")
     return images
 
 
-def _too_many_images(max_images: int, received: str) -> InvalidParameterError:
-    return InvalidParameterError(f"a request may have at most {max_images} images; got {received}")
+def _check_encodings(headers: Headers) -> None:
+    """Refuse a body that would have to be decompressed."""
+    for name, plain in {"content-encoding": "identity", "transfer-encoding": "chunked"}.items():
+        received = ", ".join(headers.getlist(name)).strip().lower()
+        if received not in ("", plain):
+            raise UnsupportedMediaTypeError(f"got {name} {received!r}; send the body without compression")
 
 
-class _FormParser(MultiPartParser):
-    """Starlette's parser, with our answers to too many parts and to a form without its closing boundary."""
-
-    def __init__(self, request: Request, stream: Any, max_images: int) -> None:
-        # no limit on the size of a text field, which is refused anyway: BodyLimit bounds the whole body
-        super().__init__(request.headers, stream, max_part_size=sys.maxsize)
-        self.is_complete = False
-        self._parts = 0
-        self._max_images = max_images
-
-    def on_part_begin(self) -> None:
-        self._parts += 1
-        if self._parts > self._max_images:  # before a file is opened for the part
-            raise _too_many_images(self._max_images, "a form with more fields")
-        super().on_part_begin()
-
-    def on_end(self) -> None:
-        self.is_complete = True
-
-
-async def _from_form(request: Request, max_images: int) -> list[bytes]:
-    try:
-        async with aclosing(request.stream()) as stream:
-            parser = _FormParser(request, stream, max_images)
-            form = await parser.parse()
-    except MultiPartException as error:
-        raise MalformedRequestError(f"the form cannot be read: {error.message}") from error
-    try:
-        if not parser.is_complete:
-            raise MalformedRequestError("the form ends without its closing boundary")
-        images = [await _read(name, value) for name, value in form.multi_items()]
-    finally:
-        await form.close()
-    if not images:
-        raise InvalidParameterError("a request needs at least one image; the form has no files")
-    return images
-
-
-async def _read(name: str, value: UploadFile | str) -> bytes:
-    if isinstance(value, str):
-        raise InvalidParameterError(
-            f"form field {name!r} is not a file; send images as files, under any field name, and options in the query"
-        )
-    return await value.read()
-
-
-def _from_json(body: bytes, max_images: int) -> list[bytes]:
-    try:
-        texts = ImagesBody.model_validate_json(body).images
-    except ValidationError as error:
-        problems: list[Any] = error.errors(include_url=False, include_context=False)
-        if any(problem["type"] == "json_invalid" for problem in problems):
-            raise MalformedRequestError(problems[0]["msg"]) from error
-        raise RequestValidationError([{**problem, "loc": ("body", *problem["loc"])} for problem in problems]) from error
-    if len(texts) > max_images:
-        raise _too_many_images(max_images, str(len(texts)))
-    return [_from_base64(number, text) for number, text in enumerate(texts, start=1)]
-
-
-def _from_base64(number: int, text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise MalformedRequestError(
-            f"image {number} is not standard base64 (no data: prefix, no line breaks): {error}"
-        ) from error
+async def _read(request: Request) -> bytes:
+    """Return the body, which `request.body()` would also keep until the answer."""
+    return b"".join([part async for part in request.stream()])

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 
-from keras_archs.images.preprocessing import MEDIA_TYPES
-from keras_archs.repository.artifact import ArtifactCard
+from keras_archs.images.formats import MEDIA_TYPES
+from keras_archs.repository.artifact_card import ArtifactCard
 from serving.core import errors
-from serving.core.engine import VersionStatus
-from serving.core.repository import ModelSpec
+from serving.core.engine import Engine, VersionStatus
+from serving.core.repository import EVERY_MODEL, ModelSpec
 from serving.core.service import ClassificationService, Explanation, Timing
 from serving.protocols.problems import error_responses
 from serving.protocols.rest import body
@@ -81,6 +81,7 @@ CLASSIFY_ERRORS: tuple[type[errors.ServingError], ...] = (
     errors.ModelUnavailableError,
     errors.BackendUnavailableError,
     errors.DeadlineExceededError,
+    errors.ClientDeadlineError,
 )
 EXPLAIN_ERRORS = (*CLASSIFY_ERRORS, errors.NotAcceptableError, errors.ExplanationUnsupportedError)
 
@@ -109,11 +110,8 @@ async def healthz() -> HealthOut:
     "/readyz", summary="Can the gateway answer requests?", responses=error_responses(errors.ModelUnavailableError)
 )
 async def readyz(request: Request) -> HealthOut:
-    """Answer 503 while the model repository cannot be served or contains no model."""
-    engine = service_of(request).engine
-    reason = engine.not_ready_reason()
-    if reason is None and not engine.model_names():
-        reason = "the repository contains no model; publish one with `keras-archs export`"
+    """Answer 503 while no model can be served, and at the start until each model to preload has been loaded."""
+    reason = service_of(request).engine.not_ready_reason() or request.app.state.preload.not_ready_reason()
     if reason is not None:
         raise errors.ModelUnavailableError(reason)
     return HealthOut(status="ready")
@@ -121,26 +119,28 @@ async def readyz(request: Request) -> HealthOut:
 
 @models_router.get("", summary="The published models")
 async def list_models(request: Request) -> list[ModelOut]:
-    """List all models of the repository with the state of their versions."""
-    statuses = service_of(request).engine.model_statuses()
-    return [_model_out(name, versions) for name, versions in statuses.items()]
+    """List all models of the repository with the state of their versions, and what of a model is not served."""
+    engine = service_of(request).engine
+    names = {*engine.model_statuses(), *engine.problems()} - {EVERY_MODEL}
+    return [_model_out(engine, name) for name in sorted(names)]
 
 
 @models_router.get(
     "/{model}",
     summary="One model",
-    responses=error_responses(errors.ModelNotFoundError, errors.ModelUnavailableError),
+    responses=error_responses(errors.ModelNotFoundError, errors.InvalidParameterError, errors.ModelUnavailableError),
 )
 async def show_model(model: Name, request: Request) -> ModelDetailOut:
     """Show a model with its versions, and the card of the version that answers."""
     engine = service_of(request).engine
     version, card = await engine.resolve(ModelSpec(model))
     return ModelDetailOut(
-        **_model_out(model, engine.model_statuses()[model]).model_dump(),
+        **_model_out(engine, model).model_dump(),
         version=version,
         classes=len(card.labels),
         trained=card.weights.trained,
         weights=card.weights.source,
+        multi_label=card.multi_label,
         created=card.created,
         input=_input_out(card),
         labels=[label.name for label in card.labels],
@@ -149,7 +149,9 @@ async def show_model(model: Name, request: Request) -> ModelDetailOut:
 
 
 @models_router.get(
-    "/{model}/versions", summary="A model's versions", responses=error_responses(errors.ModelNotFoundError)
+    "/{model}/versions",
+    summary="A model's versions",
+    responses=error_responses(errors.ModelNotFoundError, errors.ModelUnavailableError, errors.InvalidParameterError),
 )
 async def list_versions(model: Name, request: Request) -> list[VersionOut]:
     """List the served versions of a model, ascending, with their state and labels."""
@@ -158,28 +160,31 @@ async def list_versions(model: Name, request: Request) -> list[VersionOut]:
     return [_version_out(status) for status in engine.model_statuses()[model]]
 
 
-async def classify(
-    spec: ModelSpec, request: Request, response: Response, query: Annotated[ClassifyQuery, Query()]
-) -> ClassificationOut:
+async def classify(spec: ModelSpec, request: Request, query: Annotated[ClassifyQuery, Query()]) -> Response:
     """Classify one or more images."""
     service = service_of(request)
     # checked before the body is read, so that an unknown model is refused without an upload
     service.engine.check_published(spec)
     images = await body.read_images(request, request.app.state.settings.max_images)
-    answer = await service.classify(images, spec, top_k=query.top_k, timeout_seconds=query.timeout)
-    response.headers["Server-Timing"] = _server_timing(answer.timing)
-    return ClassificationOut(
+    answer = await service.classify(
+        images, spec, top_k=query.top_k, timeout_seconds=query.timeout, client=_client(request)
+    )
+    content = ClassificationOut.model_construct(
         model=spec.name,
         version=answer.version,
         trained=answer.card.weights.trained,
         weights=answer.card.weights.source,
-        images=[[ClassOut(**vars(score)) for score in scores] for scores in answer.images],
+        multi_label=answer.card.multi_label,
+        images=cast(Any, answer.images),  # with ClassOut's fields, and not copied: there may be tens of thousands
+    )
+    return Response(
+        content.model_dump_json(warnings=False),
+        media_type="application/json",
+        headers={"Server-Timing": _server_timing(answer.timing)},
     )
 
 
-async def explain(
-    spec: ModelSpec, request: Request, response: Response, query: Annotated[ExplainQuery, Query()]
-) -> ExplanationOut | Response:
+async def explain(spec: ModelSpec, request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:
     """Show which places of one image are evidence for a class, as numbers or as a picture."""
     service = service_of(request)
     service.engine.check_published(spec)
@@ -191,13 +196,17 @@ async def explain(
     if len(images) != 1:
         raise errors.InvalidParameterError(f"a request may have one image to explain; got {len(images)}")
     answer = await service.explain(
-        images[0], spec, index=query.index, draw=media_type == PNG, timeout_seconds=query.timeout
+        images[0],
+        spec,
+        index=query.index,
+        draw=media_type == PNG,
+        timeout_seconds=query.timeout,
+        client=_client(request),
     )
     headers = {"Server-Timing": _server_timing(answer.timing), "Vary": "Accept"}
     if answer.overlay is not None:
         return Response(answer.overlay, media_type=PNG, headers=headers | _overlay_headers(spec, answer))
-    response.headers.update(headers)
-    return ExplanationOut(
+    content = ExplanationOut(
         model=spec.name,
         version=answer.version,
         trained=answer.card.weights.trained,
@@ -206,6 +215,7 @@ async def explain(
         grid=answer.grid.tolist(),
         input=_input_out(answer.card),
     )
+    return Response(content.model_dump_json(by_alias=True), media_type="application/json", headers=headers)
 
 
 mount(
@@ -223,6 +233,10 @@ mount(
     response_model=ExplanationOut,
     openapi=IMAGE_BODY,
 )
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _overlay_headers(spec: ModelSpec, answer: Explanation) -> dict[str, str]:
@@ -249,8 +263,13 @@ def _input_out(card: ArtifactCard) -> InputOut:
     )
 
 
-def _model_out(name: str, versions: tuple[VersionStatus, ...]) -> ModelOut:
-    return ModelOut(name=name, versions=[_version_out(status) for status in versions], classify=f"/classify/{name}")
+def _model_out(engine: Engine, name: str) -> ModelOut:
+    return ModelOut(
+        name=name,
+        versions=[_version_out(status) for status in engine.model_statuses().get(name, ())],
+        classify=f"/classify/{name}",
+        problems=list(engine.problems().get(name, ())),
+    )
 
 
 def _version_out(status: VersionStatus) -> VersionOut:

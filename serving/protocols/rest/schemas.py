@@ -63,6 +63,10 @@ class ClassificationOut(BaseModel):
     version: int = Field(description="The version that answered.", examples=[1])
     trained: bool = Field(description="False for randomly initialised weights, whose scores are meaningless.")
     weights: str = Field(description="Training set or source of the weights.")
+    multi_label: bool = Field(
+        description="True if each score stands for itself, because an image may show several classes; false if the "
+        "scores of all classes add up to 1."
+    )
     images: list[list[ClassOut]] = Field(description="Best classes of each image, best first.")
 
 
@@ -106,6 +110,10 @@ class ModelOut(BaseModel):
     name: str
     versions: list[VersionOut]
     classify: str = Field(description="Path for classify requests.")
+    problems: list[str] = Field(
+        description="What of the model is not served as it was meant to be, and why: folders that cannot be read or "
+        "are no versions, and entries of models.config without effect."
+    )
 
 
 class ModelDetailOut(ModelOut):
@@ -115,6 +123,10 @@ class ModelDetailOut(ModelOut):
     classes: int
     trained: bool
     weights: str
+    multi_label: bool = Field(
+        description="True if each score stands for itself, because an image may show several classes; false if the "
+        "scores of all classes add up to 1."
+    )
     created: str
     input: InputOut
     labels: list[str] = Field(description="Class names, by index.")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
 
 from keras_archs.repository.artifact import MAX_VERSION
+from serving.core.errors import InvalidParameterError
 from serving.core.repository import ModelSpec
 
 Name = Annotated[str, Path(description="Name of a model in the repository.", examples=["efficientnet-b2"])]
-Version = Annotated[int, Path(ge=1, le=MAX_VERSION, description="A published version.")]
+Version = Annotated[int, Path(ge=0, le=MAX_VERSION, description="A published version.")]
 Label = Annotated[str, Path(min_length=1, max_length=128, description="A version label, e.g. stable, canary.")]
 
 Handler = Callable[..., Awaitable[Any]]
@@ -59,7 +61,7 @@ def mount(
 
     Args:
         router: Router of the verb.
-        handler: Function of the arguments `spec`, `request`, `response` and `query`, named like the verb.
+        handler: Function of the arguments `spec`, `request` and `query`, named like the verb.
         description: Description of the operation without the selected version, e.g. "Classify images".
         response_model: Body of a successful response.
         openapi: Further parts of the operation in the OpenAPI document.
@@ -84,8 +86,9 @@ def _endpoint(handler: Handler, parameters: Mapping[str, Any]) -> Handler:
     A dependency could build `spec` as well, but FastAPI solves dependencies at each request.
     """
 
-    async def endpoint(model: str, request: Request, response: Response, query: BaseModel, **selected: Any) -> Any:
-        return await handler(ModelSpec(model, **selected), request, response, query)
+    async def endpoint(model: str, request: Request, query: BaseModel, **selected: Any) -> Any:
+        _check_query(request, type(query))
+        return await handler(ModelSpec(model, **selected), request, query)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     path = [
@@ -97,3 +100,19 @@ def _endpoint(handler: Handler, parameters: Mapping[str, Any]) -> Handler:
         [*path, *(other.replace(kind=keyword) for other in others)]
     )
     return endpoint
+
+
+def _check_query(request: Request, allowed: type[BaseModel]) -> None:
+    """Refuse a query parameter that does not exist, or that is given twice."""
+    if not request.scope["query_string"]:
+        return
+    names = [field.alias or name for name, field in allowed.model_fields.items()]
+    seen = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in names:
+            close = difflib.get_close_matches(name[:100].lower(), names, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {' and '.join(names)}"
+            raise InvalidParameterError(f"no query parameter is called {name[:100]!r}; {hint}")
+        if name in seen:
+            raise InvalidParameterError(f"the query parameter {name} is given more than once")
+        seen.add(name)

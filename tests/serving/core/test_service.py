@@ -1,4 +1,4 @@
-"""The service: limits on time and on pending requests, and no blocking of the event loop."""
+"""The service: limits on time, and no blocking of the event loop."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from keras_archs.images.preprocessing import load_image
-from serving.core.errors import DeadlineExceededError, InvalidImageError, InvalidParameterError, OverloadedError
+from keras_archs.images.decoding import decode
+from serving.core.decoding import Decoder
+from serving.core.errors import DeadlineExceededError, InvalidImageError, InvalidParameterError
 from serving.core.repository import ModelSpec
 from serving.core.service import ClassificationService
 from serving.core.workers import WorkerPool
@@ -32,7 +33,9 @@ async def started(repository: Path, **limits: Any) -> AsyncIterator[Classificati
     publish(repository, "net", 7)
     engine = EmbeddedEngine(repository, FakeRuntime(), workers=2)
     service = ClassificationService(
-        engine, **({"decode_workers": 2, "max_pixels": 10_000, "max_pending": 4, "timeout_seconds": 10} | limits)
+        engine,
+        Decoder(workers=2, max_pixels=10_000, max_memory=100_000_000),
+        **({"timeout_seconds": 10} | limits),
     )
     await engine.start()
     try:
@@ -64,9 +67,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
         gate.passages.append(threading.get_ident())
         gate.reached.set()
         assert gate.wait(20)
-        return load_image(*arguments, **options)
+        return decode(*arguments, **options)
 
-    monkeypatch.setattr("serving.core.service.load_image", wait_and_decode)
+    monkeypatch.setattr("serving.core.decoding.decode", wait_and_decode)
     return gate
 
 
@@ -121,25 +124,9 @@ def test_decoding_does_not_block_the_event_loop(tmp_path: Path, gate: Gate) -> N
     asyncio.run(scenario())
 
 
-def test_requests_above_the_limit_are_refused_until_others_end(tmp_path: Path, gate: Gate) -> None:
+def test_a_missed_deadline_cancels_waiting_work(tmp_path: Path, gate: Gate) -> None:
     async def scenario() -> None:
-        async with started(tmp_path, max_pending=2) as service:
-            admitted = [asyncio.create_task(service.classify([IMAGE], NET)) for _ in range(2)]
-            await asyncio.sleep(0)
-            with pytest.raises(OverloadedError, match="2 requests"):
-                await service.classify([IMAGE], NET)
-            admitted[0].cancel()  # a disconnected client frees its place
-            await asyncio.wait(admitted[:1])
-            gate.set()
-            assert (await service.classify([IMAGE], NET)).version == 7
-            assert (await admitted[1]).version == 7
-
-    asyncio.run(scenario())
-
-
-def test_a_missed_deadline_frees_its_place_and_cancels_waiting_work(tmp_path: Path, gate: Gate) -> None:
-    async def scenario() -> None:
-        async with started(tmp_path, timeout_seconds=0.2, max_pending=1) as service:
+        async with started(tmp_path, timeout_seconds=0.2) as service:
             with pytest.raises(DeadlineExceededError, match=r"0\.2 s"):
                 await service.classify([IMAGE] * 10, NET)
             gate.set()

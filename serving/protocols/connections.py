@@ -1,0 +1,241 @@
+"""HTTP connections with limits: uvicorn's protocol, bounded in bytes, in time and in number.
+
+A client that exceeds a limit gets a problem document where it can still read an answer, and its connection is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from serving.core import errors
+from serving.protocols.problems import connection_problem
+from serving.protocols.request_ids import new_request_id
+
+MAX_URL_BYTES = 8 * 1024
+MAX_HEAD_BYTES = 32 * 1024
+MAX_HEADERS = 100
+MAX_PIPELINED = 8
+
+_ANSWER_START = b"HTTP/1.1 "
+_RESET_SECONDS = 0.2  # in which the machine of a client that has left usually says so
+_HEAD_TOO_LARGE = f"the headers of a request may have {MAX_HEAD_BYTES} bytes; got more"
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """Limits on the connections of a server.
+
+    Attributes:
+        connections: Largest number of open connections. A further connection replaces the longest idle connection.
+        head_seconds: Seconds from the connection, or from the previous answer, to the end of a request's headers.
+        answer_seconds: Seconds in which a client must read an answer.
+    """
+
+    connections: int
+    head_seconds: float
+    answer_seconds: float
+
+
+class LimitedConnection(HttpToolsProtocol):
+    """A connection that a client can neither fill nor keep open without end.
+
+    Times are checked by `check`, which the server calls for every connection once a second: no request starts a timer.
+    """
+
+    def __init__(self, *args: Any, limits: ConnectionLimits, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._limits = limits
+        self._head_bytes = 0  # of a request whose headers, or trailers, are incomplete
+        self._waiting_since: float | None = None  # for the headers of a request
+        self._unread_since: float | None = None  # when a client stopped to read
+        self._half_closed = False
+        self._answering: RequestResponseCycle | None = None  # unlike `cycle`, which may be a queued request
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accept a connection; above the limit, close the longest idle connection or, without any, this connection."""
+        super().connection_made(transport)
+        self._waiting_since = time.monotonic()
+        if len(self.connections) <= self._limits.connections:
+            return
+        others = (cast(LimitedConnection, other) for other in self.connections if other is not self)
+        idle = [other for other in others if other._waiting_since is not None and not other.transport.is_closing()]
+        if idle:
+            min(idle, key=lambda other: other._waiting_since or 0.0).transport.close()
+        else:
+            self._refuse(errors.OverloadedError(f"{self._limits.connections} connections are busy; try again"))
+
+    def check(self) -> None:
+        """Close the connection if its client exceeds a limit on time, or has left."""
+        if self not in self.connections:
+            return
+        now = time.monotonic()
+        if self.transport.get_write_buffer_size() == 0:
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        elif now - self._unread_since > self._limits.answer_seconds:
+            self.transport.abort()
+            return
+        if self._half_closed and self._is_reset():
+            self.transport.abort()
+        elif (
+            self._waiting_since is not None
+            and now - self._waiting_since > self._limits.head_seconds
+            and not self.transport.is_closing()
+        ):
+            if self._head_bytes:
+                self._refuse(errors.HeadersTimeoutError("the headers did not arrive in time"))
+            else:
+                self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived. The callbacks below set `_head_bytes` to 0 where it belongs to no headers."""
+        if self._is_answering and not self.cycle.keep_alive and not self.cycle.more_body:
+            return  # the connection closes after the answer, so these bytes belong to no request
+        self._unset_keepalive_if_required()
+        self._head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+            self._check_head()
+        except httptools.HttpParserUpgrade:
+            pass  # answered without the upgrade, which a server may ignore (RFC 9110, section 7.8)
+        except httptools.HttpParserError as error:
+            cause = error.__context__  # what a callback below has raised
+            not_http = errors.MalformedRequestError("this is not a valid HTTP/1.1 request")
+            self._refuse(cause if isinstance(cause, errors.ServingError) else not_http)
+        except errors.ServingError as error:
+            self._refuse(error)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request's target."""
+        super().on_url(url)
+        if len(self.url) > MAX_URL_BYTES:
+            raise errors.UrlTooLongError(f"a path with its query may have {MAX_URL_BYTES} bytes; got more")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header, or one trailer."""
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEADERS:
+            raise errors.HeadersTooLargeError(f"a request may have {MAX_HEADERS} headers; got more")
+        if len(name) + len(value) > MAX_HEAD_BYTES:
+            raise errors.HeadersTooLargeError(_HEAD_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Start to answer the request, or queue it."""
+        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
+            raise errors.HeadersTooLargeError(_HEAD_TOO_LARGE)
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise errors.OverloadedError(f"a connection may have {MAX_PIPELINED} unanswered requests; got more")
+        self._head_bytes = 0
+        self._waiting_since = None
+        super().on_headers_complete()
+        self.headers = self.headers.copy()  # to which the parser adds trailers, which the application must not see
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the request's body."""
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Go on reading while the request is answered, because a client's leaving is seen by reading."""
+        self._head_bytes = 0
+        super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        if not self._is_answering:
+            self._waiting_since = time.monotonic()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Answer a client that has closed only its own direction of the connection.
+
+        A client that has left looks the same until it is sent something: it then resets the connection. So the first
+        bytes of the answer, which are the same for every status, are sent at once.
+        """
+        if not self._is_answering or self.cycle.more_body:
+            return None
+        self.cycle.keep_alive = False
+        if not self.pipeline and not self.cycle.response_started:
+            self._half_closed = True
+            self.transport.write(_ANSWER_START)
+            self.cycle.transport = cast(asyncio.Transport, _StartedAnswer(self.transport))
+            self.loop.call_later(_RESET_SECONDS, self.check)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop to work for a client that has left."""
+        super().connection_lost(exc)
+        if self._answering is not None and self._task is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._task.cancel()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        self._task = self.loop.create_task(cycle.run_asgi(functools.partial(_run, app, cycle)))
+        self._task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self._task)
+
+    def _check_head(self) -> None:
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise errors.HeadersTooLargeError(_HEAD_TOO_LARGE)
+
+    def _is_reset(self) -> bool:
+        connection = self.transport.get_extra_info("socket")
+        return bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+    def _refuse(self, error: errors.ServingError) -> None:
+        """Close the connection; send a problem document, unless it could be taken for another request's answer."""
+        client = self.client[0] if self.client else ""
+        request_id = new_request_id()
+        headers, content = contextvars.copy_context().run(connection_problem, error, client, request_id)
+        if self._is_answering:
+            own_body_is_at_fault = self.cycle.more_body and not self.cycle.response_started and not self.pipeline
+            self.cycle.disconnected = True
+            if not own_body_is_at_fault:
+                self.transport.close()
+                return
+        headers["Content-Length"] = str(len(content))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(STATUS_LINE[error.status] + lines.encode() + b"\r\n" + content)
+        self.transport.close()
+
+
+async def _run(app: Any, cycle: RequestResponseCycle, *arguments: Any) -> None:
+    """Run the application; a cancellation because the client has left is no error."""
+    try:
+        await app(*arguments)
+    except asyncio.CancelledError:
+        if not cycle.disconnected:
+            raise
+
+
+class _StartedAnswer:
+    """A transport to which `_ANSWER_START` has been written already."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._is_first = True
+
+    def write(self, data: bytes) -> None:
+        self._transport.write(data.removeprefix(_ANSWER_START) if self._is_first else data)
+        self._is_first = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
