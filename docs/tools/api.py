@@ -13,7 +13,7 @@ from docs.tools.families import FAMILIES, builders
 
 GROUPS = {
     "registry": ("registry",),
-    "images": ("images.labels", "images.overlay", "images.preprocessing"),
+    "images": ("images.decoding", "images.labels", "images.overlay", "images.preprocessing"),
     "analysis": ("analysis.", "cards.scaling"),
     "export": ("export.",),
     "stochastic-depth": ("layers.stochastic_depth",),

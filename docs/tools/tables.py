@@ -24,8 +24,13 @@ GROWTH = ROOT / "docs" / "growth.csv"
 """Counted growth of the baselines, which ``python -m docs.pictures`` writes: too slow for each build."""
 PHIS = (1, 2, 4)
 _NETWORKS = ("network", "input", "parameters", "multiply-adds", "top-1", "weights", "source of top-1")
-_PER_CORE = {"streams": "one per core", "workers": "two per core"}
-"""Defaults that depend on the machine."""
+_OF_MACHINE = {
+    "threads": "one per core",
+    "streams": "one per thread",
+    "workers": "two per thread",
+    "memory_limit_mb": "half of the memory",
+}
+"""Defaults that depend on the machine, or on the limits of the container."""
 _RIGHT = {"input", "parameters", "multiply-adds", "top-1"}
 
 
@@ -131,7 +136,7 @@ def settings() -> str:
         [
             f"`{PREFIX}{name.upper()}`",
             values(field.annotation),
-            _PER_CORE.get(name) or _default(field.default),
+            _OF_MACHINE.get(name) or _default(field.default),
             escaped(field.description or ""),
         ]
         for name, field in Settings.model_fields.items()
