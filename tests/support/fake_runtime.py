@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from keras_archs.images.labels import Label
 from keras_archs.images.preprocessing import Preprocessing
 from keras_archs.repository import artifact
-from keras_archs.repository.artifact import ArtifactCard, Weights
+from keras_archs.repository.artifact_card import ArtifactCard, Weights
 from keras_archs.repository.checksums import checksums
 from keras_archs.runtimes.runtime import ActivationMaps, Explain
 
@@ -47,10 +47,15 @@ class OneHot:
 
     version: int
     runtime: FakeRuntime
+    memory: int
+    explainer_memory: int
     max_batch: int = 2
+    tolerance: float = 1e-3
+    remedy: str = "use another runtime"
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert len(images) <= self.max_batch
+        assert self.runtime.may_infer.wait(10)
         return np.eye(20, dtype=np.float32)[[self.version] * len(images)]
 
     def explainer(self) -> Explain:
@@ -77,23 +82,30 @@ class FakeRuntime:
         broken: Versions that fail to load.
         broken_explainers: Versions whose explainer fails to load.
         may_load: Loads wait until this is set.
+        may_infer: Inferences wait until this is set.
         loads: Loads so far, "name/version" or "explain version".
     """
 
     broken: set[int] = field(default_factory=set)
     broken_explainers: set[int] = field(default_factory=set)
     may_load: threading.Event = field(default_factory=threading.Event)
+    may_infer: threading.Event = field(default_factory=threading.Event)
     loads: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.may_load.set()
+        self.may_infer.set()
+
+    def estimate_memory(self, version_dir: Path) -> int:
+        return 2 * (version_dir / artifact.SAVED_MODEL).stat().st_size
 
     def load(self, version_dir: Path, card: ArtifactCard) -> OneHot:
         self.loads.append(f"{card.name}/{version_dir.name}")
         assert self.may_load.wait(10)
         if int(version_dir.name) in self.broken:
             raise RuntimeError(f"cannot parse {version_dir}/saved_model.pb")
-        return OneHot(int(version_dir.name), self)
+        memory = self.estimate_memory(version_dir)
+        return OneHot(int(version_dir.name), self, memory=memory, explainer_memory=memory)
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:

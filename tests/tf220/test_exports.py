@@ -18,7 +18,7 @@ from skimage import data
 
 import keras_archs
 from keras_archs.cards.model_card import ModelCard
-from keras_archs.images.preprocessing import load_image
+from keras_archs.images.decoding import load_image
 from keras_archs.repository import artifact
 from tests.support.images import encode
 
