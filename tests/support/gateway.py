@@ -17,6 +17,8 @@ import psutil
 from tests.support.network import LOOPBACK, Host
 
 COMMAND = Path(sys.executable).with_name("keras-archs")
+# shells start background jobs with SIGINT ignored, nohup with SIGHUP ignored, and children inherit that
+WITH_SIGNALS = ("env", "--default-signal=INT,HUP")
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,11 @@ def running_gateway(
     started = time.monotonic()
     address = ["--host", host.address, "--port", "0"]
     limited = ("prlimit", *limits) if limits else ()
-    command = [*host.prefix, *limited, str(COMMAND), "serve", "--repository", str(repository), *address, *flags]
+    start = [*host.prefix, *WITH_SIGNALS, *limited, str(COMMAND), "serve"]
+    command = [*start, "--repository", str(repository), *address, *flags]
     with (
         log.open("w") as stderr,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as child,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True) as child,
     ):
         try:
             assert child.stdout is not None
