@@ -105,12 +105,7 @@ class FairPool:
             done = [await asyncio.wrap_future(job.future) for job in jobs]
         finally:
             self._give_up([job for job in jobs if job.future.cancelled() or not job.future.done()])
-        first_start = min(started for started, _, _ in done)
-        return Timed(
-            results=[result for _, result, _ in done],
-            queue=first_start - submitted,
-            busy=max(finished for _, _, finished in done) - first_start,
-        )
+        return Timed.of(submitted, done)
 
     def close(self) -> None:
         """Wait for running tasks; waiting tasks never start."""

@@ -1,4 +1,4 @@
-"""Threads for work that would block the event loop: decoding and inference, which both release the GIL."""
+"""Threads for inference, which would block the event loop and releases the GIL."""
 
 from __future__ import annotations
 
@@ -27,6 +27,16 @@ class Timed(Generic[Result]):
     queue: float
     busy: float
 
+    @classmethod
+    def of(cls, submitted: float, items: Sequence[tuple[float, Result, float]]) -> Timed[Result]:
+        """Sum up items, each with the seconds at which it began and finished, that were submitted at `submitted`."""
+        first_start = min(started for started, _, _ in items)
+        return cls(
+            results=[result for _, result, _ in items],
+            queue=first_start - submitted,
+            busy=max(finished for _, _, finished in items) - first_start,
+        )
+
 
 class WorkerPool:
     """A fixed number of threads. Work that is cancelled before it begins never runs."""
@@ -49,12 +59,7 @@ class WorkerPool:
         finally:
             for future in futures:
                 future.cancel()
-        first_start = min(started for started, _, _ in done)
-        return Timed(
-            results=[result for _, result, _ in done],
-            queue=first_start - submitted,
-            busy=max(finished for _, _, finished in done) - first_start,
-        )
+        return Timed.of(submitted, done)
 
     def close(self) -> None:
         """Wait for running work and cancel the rest."""
