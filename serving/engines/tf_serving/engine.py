@@ -100,7 +100,7 @@ class TfServingEngine(RepositoryEngine):
         """Return why no model can be served at present; None if a model can."""
         if reason := super().not_ready_reason():
             return reason
-        if not any(backend.is_up for backend in self.pool):
+        if not self._is_any_server_up():
             return "no inference server answers"
         return None if self._cards else "no inference server has loaded a model yet"
 
@@ -110,17 +110,31 @@ class TfServingEngine(RepositoryEngine):
 
     async def acquire(self, spec: ModelSpec) -> RemoteModel:
         """Return the version that answers `spec`, which at least one server has loaded."""
-        entry = self._watch.entry(spec.name)
-        version = self._select(entry, spec)
-        status = self._status(entry, version)
+        version, status = self._selected(spec)
+        # A server may have unloaded a version and loaded its successor since the last poll. Of two polls, the second
+        # began after the request, even if the first was shared.
+        for _ in range(2):
+            if status.state != State.LOADING or not self._is_any_server_up():
+                break
+            await self.poll_servers_now()
+            version, status = self._selected(spec)
         if status.state != State.READY:
-            if not any(backend.is_up for backend in self.pool):
+            if not self._is_any_server_up():
                 raise BackendUnavailableError("no inference server answers; try again")
             reason = f"cannot be loaded: {status.error}" if status.error else "is not loaded yet; try again"
             raise ModelUnavailableError(f"version {version} of {spec.name} {reason}")
         if spec.selects_newest:
             self._current[spec.name] = version
         return RemoteModel(version, self._cards[spec.name, version], spec.name, self)
+
+    def _is_any_server_up(self) -> bool:
+        return any(backend.is_up for backend in self.pool)
+
+    def _selected(self, spec: ModelSpec) -> tuple[int, VersionStatus]:
+        """Return the version that answers `spec` now, and its status."""
+        entry = self._watch.entry(spec.name)
+        version = self._select(entry, spec)
+        return version, self._status(entry, version)
 
     def _select(self, entry: ModelEntry, spec: ModelSpec) -> int:
         """Return the newest candidate that every server has loaded, else the newest that any server has loaded.

@@ -150,6 +150,18 @@ def test_an_unselected_version_answers_until_the_selected_one_is_loaded(reposito
     asyncio.run(scenario())
 
 
+def test_a_version_that_was_loaded_since_the_last_poll_answers(repository: Path) -> None:
+    async def scenario() -> None:
+        server = FakeServer({1: LOADING, 2: LOADING})
+        async with started(repository, server, poll_seconds=60) as engine:
+            with pytest.raises(ModelUnavailableError, match="not loaded yet"):
+                await engine.acquire(NET)
+            server.states = {2: AVAILABLE}
+            assert await predicted_version(engine) == 2
+
+    asyncio.run(scenario())
+
+
 def test_the_next_server_answers_when_one_has_unloaded_the_version(repository: Path) -> None:
     async def scenario() -> None:
         servers = [FakeServer(), FakeServer()]
