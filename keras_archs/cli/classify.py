@@ -17,7 +17,8 @@ from keras_archs.images.errors import ImageError
 from keras_archs.images.labels import ClassScore, Label, best_classes, imagenet_labels
 from keras_archs.registry import create_model, model_card
 from keras_archs.repository.artifact import CONVERSION_CACHE, find_version, read_card
-from keras_archs.runtimes.local import installed_runtime, load_version, predict
+from keras_archs.runtimes.loading import predict
+from keras_archs.runtimes.local import installed_runtime, load_version
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

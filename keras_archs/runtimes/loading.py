@@ -50,18 +50,21 @@ def load_explainer(session: Session, version_dir: Path, card: ArtifactCard) -> E
     explain = session.explainer()
     answers = reference_answers.read(version_dir, card)
     if answers is not None:
-        images, step = answers.images, session.max_batch
-        likeliest = np.full(len(images), LIKELIEST, np.int64)
-        batches = [slice(start, start + step) for start in range(0, len(images), step)]
-        received = [explain(images[batch], likeliest[batch]).probabilities for batch in batches]
+        likeliest = np.full(len(answers.images), LIKELIEST, np.int64)
+        batches = batches_for(session, len(answers.images))
+        received = [explain(answers.images[batch], likeliest[batch]).probabilities for batch in batches]
         _check(session, answers, np.concatenate(received))
     return explain
 
 
 def predict(session: Session, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Compute the probabilities [N, classes] of any number N >= 1 of uint8 images [N, H, W, C], in batches."""
-    step = session.max_batch
-    return np.concatenate([session.infer(images[start : start + step]) for start in range(0, len(images), step)])
+    return np.concatenate([session.infer(images[batch]) for batch in batches_for(session, len(images))])
+
+
+def batches_for(session: Session, images: int) -> list[slice]:
+    """Divide a number of images into batches that the session accepts."""
+    return [slice(start, start + session.max_batch) for start in range(0, images, session.max_batch)]
 
 
 def _check(session: Session, answers: reference_answers.ReferenceAnswers, received: NDArray[np.float32]) -> None:

@@ -8,10 +8,7 @@ from pathlib import Path
 from keras_archs.repository.artifact import ArtifactError
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes import loading
-from keras_archs.runtimes.loading import predict
 from keras_archs.runtimes.runtime import Runtime, Session
-
-__all__ = ["installed_runtime", "load_version", "predict"]
 
 
 def installed_runtime(*, cache_dir: Path | None = None) -> Runtime:

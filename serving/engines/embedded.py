@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from keras_archs.repository import artifact
 from keras_archs.repository.artifact_card import ArtifactCard
-from keras_archs.runtimes.loading import load_explainer, load_version
+from keras_archs.runtimes.loading import batches_for, load_explainer, load_version
 from keras_archs.runtimes.runtime import ActivationMaps, Explain, Runtime, Session
 from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus
 from serving.core.errors import ModelUnavailableError
@@ -64,8 +64,7 @@ class EmbeddedModel:
 
     async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
         """Compute class probabilities of uint8 images [N, H, W, C]; the caller cancels at the deadline."""
-        step = self.session.max_batch
-        batches = [images[start : start + step] for start in range(0, len(images), step)]
+        batches = [images[batch] for batch in batches_for(self.session, len(images))]
         with self._in_use():
             timed = await self.engine.workers.map(self.session.infer, batches)
         return Prediction(np.concatenate(timed.results), timed.queue, timed.busy)
@@ -74,8 +73,7 @@ class EmbeddedModel:
         """Compute class activation maps of uint8 images [N, H, W, C]; the caller cancels at the deadline."""
         with self._in_use():
             explain = await self.engine.explainer(self)
-            step = self.session.max_batch
-            batches = [slice(start, start + step) for start in range(0, len(images), step)]
+            batches = batches_for(self.session, len(images))
             timed = await self.engine.workers.map(lambda batch: explain(images[batch], classes[batch]), batches)
         activation_maps = ActivationMaps(*map(np.concatenate, zip(*timed.results, strict=True)))
         return MapPrediction(activation_maps, timed.queue, timed.busy)

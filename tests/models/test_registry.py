@@ -43,7 +43,9 @@ MEDIUM = [
 BUILDERS = {model_card(name).builder: name for name in list_models()}
 
 # What `make test` builds and counts; `make test-all` builds and counts every network.
-QUICK = {name for name in list_models() if macs(name) < 6e8 and not name.endswith(("-110", "-1202"))} | {*FAMILIES.values()}
+QUICK = {name for name in list_models() if macs(name) < 6e8 and not name.endswith(("-110", "-1202"))} | {
+    *FAMILIES.values()
+}
 QUICK_FAMILIES = [name for name in FAMILIES.values() if macs(name) < 1e9 and not name.endswith("-110")]
 QUICK_BUILDERS = {model_card(name).builder for name in QUICK_FAMILIES}
 

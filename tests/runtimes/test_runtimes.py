@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from keras_archs.images.decoding import load_image
 from keras_archs.repository import artifact
 from keras_archs.repository.artifact import ArtifactError
-from keras_archs.runtimes.local import installed_runtime, load_version, predict
+from keras_archs.runtimes.loading import predict
+from keras_archs.runtimes.local import installed_runtime, load_version
 from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
 from keras_archs.runtimes.runtime import Runtime
 from keras_archs.runtimes.silent_openvino import ov

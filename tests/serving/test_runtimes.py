@@ -9,7 +9,7 @@ import pytest
 
 from keras_archs.images.decoding import load_image
 from keras_archs.repository import artifact
-from keras_archs.runtimes.local import predict
+from keras_archs.runtimes.loading import predict
 from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 from tests.support.gateway import running_gateway
 
