@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import shutil
@@ -15,6 +14,7 @@ import psutil
 import pytest
 from skimage import data
 
+from keras_archs.runtimes.heap import give_back_memory
 from tests.support.images import encode
 
 # What needs an environment of its own: the references and the other backends (`make parity`, `make backends`), and
@@ -41,8 +41,7 @@ def memory_goes_back() -> Iterator[None]:
     yield
     if PROCESS.memory_info().rss > before + GROWTH:
         gc.collect()
-        if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's
-            trim(0)
+        give_back_memory()
 
 
 @pytest.fixture(scope="session")
