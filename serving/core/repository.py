@@ -9,6 +9,7 @@ path of the machine.
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -89,8 +90,9 @@ def model_not_found(name: str, published: Collection[str]) -> ModelNotFoundError
     if name in registered:
         hint = f"; publish it with `keras-archs export {name}`"
     else:
-        close = difflib.get_close_matches(name[:128], [*published, *registered], n=3)
-        hint = f"; did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
+        similar = functools.partial(difflib.get_close_matches, name[:128], n=3)
+        close = similar(published) or similar(registered)  # a name that answers is the better guess
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
     return ModelNotFoundError(f"no model {name[:128]!r} is published here{hint}")
 
 

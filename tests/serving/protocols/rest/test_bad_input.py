@@ -181,8 +181,9 @@ def test_an_unknown_model(gateway: Gateway, name: str, photographs: dict[str, by
 
 
 def test_a_misspelt_model_gets_a_suggestion(gateway: Gateway) -> None:
-    response = post(gateway, b"", path="/classify/efficientnet-lit0")
-    assert_problem(response, 404, "model-not-found", "did you mean efficientnet-lite0")
+    for misspelt in ("efficientnet-lit0", "efficientnet-lite", "efficientnet_lite0"):
+        problem = post(gateway, b"", path=f"/classify/{misspelt}")
+        assert_problem(problem, 404, "model-not-found", "did you mean efficientnet-lite0?")
 
 
 def test_a_registered_network_that_is_not_published_gets_the_export_command(gateway: Gateway) -> None:
