@@ -1,16 +1,19 @@
-"""Small checkpoints in the format of Torch before 1.6, written without Torch."""
+"""Small checkpoints in the formats of Torch, written without Torch."""
 
 import pickle
+import re
 import struct
+import zipfile
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from keras_archs.weights.formats.reading import read_tensors
 from keras_archs.weights.formats.torch_pickle import MAGIC_NUMBER, PROTOCOL_VERSION
-from tests.support.networks import Floats
 
 
 class Global:
@@ -23,8 +26,17 @@ class Global:
 class Storage:
     """A persistent reference in a pickle to an array of the file."""
 
-    def __init__(self, key: Any, values: Floats, length: int | None = None) -> None:
-        self.key, self.values, self.length = key, values, len(values) if length is None else length
+    def __init__(
+        self,
+        key: Any,
+        values: NDArray[Any],
+        length: int | None = None,
+        *,
+        kind: str = "FloatStorage",
+        location: str = "cpu",
+    ) -> None:
+        self.key, self.values, self.kind, self.location = key, values, kind, location
+        self.length = len(values) if length is None else length
 
 
 class Instructions(bytes):
@@ -32,7 +44,7 @@ class Instructions(bytes):
 
 
 def write_checkpoint(path: Path, state: Any, storages: Sequence[Storage] = (), **header: Any) -> Path:
-    """Write a checkpoint whose saved object is ``state``."""
+    """Write a checkpoint in the format before 1.6, whose saved object is ``state``."""
     with path.open("wb") as file:
         for value in (MAGIC_NUMBER, header.get("protocol", PROTOCOL_VERSION)):
             pickle.dump(value, file, protocol=2)
@@ -41,8 +53,47 @@ def write_checkpoint(path: Path, state: Any, storages: Sequence[Storage] = (), *
         pickle.dump([storage.key for storage in storages], file, protocol=2)
         for storage in storages:
             length = header.get("length", len(storage.values))
-            file.write(struct.pack("<q", length) + storage.values.astype("<f4").tobytes())
+            file.write(struct.pack("<q", length) + storage.values.tobytes())
     return path
+
+
+def write_zip_checkpoint(path: Path, state: Any, storages: Sequence[Storage] = (), **entries: bytes | None) -> Path:
+    """Write a checkpoint in the format since 1.6, whose saved object is ``state``.
+
+    Args:
+        path: The file.
+        state: The saved object.
+        storages: Its storages.
+        entries: Entries that replace those of a sound file; None leaves an entry out.
+    """
+    content: dict[str, bytes | None] = {
+        # In this format, a reference to a storage has no sixth item.
+        "data.pkl": b"\x80\x02" + assemble(state).replace(b"NtQ", b"tQ") + b".",
+        ".format_version": b"1",
+        ".storage_alignment": b"64",
+        "byteorder": b"little",
+        **{f"data/{storage.key}": storage.values.tobytes() for storage in storages},
+        "version": b"3\n",
+        ".data/serialization_id": b"0" * 40,
+        **entries,
+    }
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in content.items():
+            if data is not None:
+                file.writestr(f"archive/{name}", data)
+    return path
+
+
+def python_2(state: "OrderedDict[str, Any]") -> Instructions:
+    """Return a state dict as Python 2 pickled it: an ordered dictionary is called with its items, texts are bytes."""
+    pairs = b"".join(b"](" + assemble(name) + assemble(value) + b"e" for name, value in state.items())
+    call = b"ccollections\nOrderedDict\n(](" + pairs + b"etR"
+    return Instructions(re.sub(rb"X(.)\x00\x00\x00", rb"U\1", call, flags=re.DOTALL))
+
+
+def read_torch(path: Path) -> dict[str, NDArray[Any]]:
+    """Read a checkpoint of either format."""
+    return read_tensors(path, "torch")
 
 
 def assemble(value: Any) -> bytes:
@@ -54,8 +105,8 @@ def assemble(value: Any) -> bytes:
             name = f"c{value.module}\n{value.name}\n".encode()
             return name if value.arguments is None else name + assemble(value.arguments) + b"R"
         case Storage():
-            kind = Global("torch", "FloatStorage")
-            return assemble(("storage", kind, value.key, "cpu", value.length, None)) + b"Q"
+            kind = Global("torch", value.kind)
+            return assemble(("storage", kind, value.key, value.location, value.length, None)) + b"Q"
         case tuple():
             return b"(" + b"".join(map(assemble, value)) + b"t"
         case OrderedDict():

@@ -1,12 +1,15 @@
 """Read weights from the two kinds of files that Keras writes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from keras_archs.cards.origin import WeightsInfo
 from keras_archs.repository.checksums import sha256_of
 from keras_archs.weights.errors import CheckpointError
+from keras_archs.weights.fingerprint import fingerprint_of
 
 if TYPE_CHECKING:
     import keras
@@ -17,6 +20,8 @@ class KerasFile:
     """A ``.keras`` model or a ``.weights.h5`` file, told apart by the suffix."""
 
     path: Path
+    arguments: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Arguments that the builder has to take in place of its defaults: the file does not tell."""
 
     def load_into(self, model: "keras.Model", *, prefix: str = "") -> WeightsInfo:
         """Assign every variable of ``model``.
@@ -35,7 +40,12 @@ class KerasFile:
             self._copy_from_model(model, prefix)
         else:
             self._read_weights(model)
-        return WeightsInfo(tag=self.path.name, source=f"file {self.path.name}", sha256=sha256_of(self.path))
+        return WeightsInfo(
+            tag=self.path.name,
+            source=f"file {self.path.name}",
+            sha256=sha256_of(self.path),
+            fingerprint=fingerprint_of(model, prefix),
+        )
 
     def _copy_from_model(self, model: "keras.Model", prefix: str) -> None:
         import keras
@@ -80,6 +90,8 @@ def _saved_shapes(path: Path) -> list[tuple[int, ...]]:
             shapes.append(item.shape)
 
     with h5py.File(path) as file:
+        if not isinstance(file.get("layers", getlink=True), h5py.HardLink):
+            raise ValueError("the file has no group layers, or only a link to it")
         file["layers"].visititems(visit)
     return sorted(shapes)
 

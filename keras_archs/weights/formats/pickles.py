@@ -12,12 +12,19 @@ from typing import Any, BinaryIO, NamedTuple
 
 from keras_archs.weights.errors import CheckpointError
 
+MAX_PROTOCOL = 2
 MAX_BYTES = 16_000_000
 """Length of the longest pickle; a state dict takes about 150 bytes per tensor."""
 MAX_INSTRUCTIONS = 500_000
 """Instructions of the longest pickle; a state dict takes about 40 per tensor."""
 MAX_TEXT = 4096
 """Bytes of the longest text, e.g. the name of a tensor."""
+
+WEIGHTS_ALONE = (
+    "save the weights alone, with safetensors.torch.save_file(model.state_dict(), path) "
+    "or torch.save(model.state_dict(), path)"
+)
+"""What to do about a file that holds more than weights."""
 
 Constructor = Callable[[tuple[Any, ...]], Any]
 """Builds the value of a call from its arguments, which may be anything that a pickle can hold."""
@@ -92,9 +99,12 @@ class _Machine:
             raise CheckpointError("the file ends within a pickle")
         return data
 
-    def ignore_protocol(self) -> None:
-        """Read the number of the protocol, on which the meaning of the other instructions does not depend."""
-        self.take(1)
+    def check_protocol(self) -> None:
+        protocol = self.integer(1)
+        if protocol > MAX_PROTOCOL:
+            raise CheckpointError(
+                f"a pickle has protocol {protocol}, but Torch's own is {MAX_PROTOCOL}; save it without pickle_protocol"
+            )
 
     def integer(self, count: int, *, signed: bool = False) -> int:
         return int.from_bytes(self.take(count), "little", signed=signed)
@@ -111,7 +121,7 @@ class _Machine:
         module, name = (self.line() for _ in range(2))
         found = Global(module, name)
         if found not in self.constructors:
-            raise CheckpointError(f"refused to load {found}: a checkpoint may contain tensors only")
+            raise CheckpointError(f"refused to load {found}: a checkpoint may contain tensors only; {WEIGHTS_ALONE}")
         return found
 
     def line(self) -> str:
@@ -168,8 +178,14 @@ class _Machine:
         keys = items[::2]
         # A text is hashed quickly; the hash of nested tuples can take exponential time.
         if not isinstance(target, dict) or len(items) % 2 or not all(isinstance(key, str) for key in keys):
-            raise CheckpointError("a pickle sets items that do not belong to a dictionary with texts as keys")
+            raise CheckpointError(
+                "a pickle sets items that do not belong to a dictionary with texts as keys, "
+                f"such as the state of an optimizer; {WEIGHTS_ALONE}"
+            )
+        before = len(target)
         target.update(zip(keys, items[1::2], strict=True))
+        if len(target) != before + len(keys):
+            raise CheckpointError("a pickle sets an item of a dictionary twice")
         self.stack.append(target)
 
     def ignore_attributes(self) -> None:
@@ -190,6 +206,8 @@ _VALUES: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x8a": lambda machine: machine.integer(machine.integer(1), signed=True),
     b"G": lambda machine: struct.unpack(">d", machine.take(8))[0],
     b"X": lambda machine: machine.text(machine.integer(4)),
+    b"U": lambda machine: machine.text(machine.integer(1)),  # the texts of Python 2
+    b"T": lambda machine: machine.text(machine.integer(4)),
     b"c": lambda machine: machine.name(),
     b")": lambda _: (),
     b"\x85": lambda machine: tuple(machine.pop_many(1)),
@@ -206,7 +224,7 @@ _VALUES: dict[bytes, Callable[[_Machine], Any]] = {
 """Instructions that push one value, by their byte."""
 
 _EFFECTS: dict[bytes, Callable[[_Machine], None]] = {
-    b"\x80": lambda machine: machine.ignore_protocol(),
+    b"\x80": lambda machine: machine.check_protocol(),
     b"(": lambda machine: machine.marks.append(len(machine.stack)),
     b"q": lambda machine: machine.store(machine.integer(1)),
     b"r": lambda machine: machine.store(machine.integer(4)),

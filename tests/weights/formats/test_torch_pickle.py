@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from keras_archs.weights.errors import CheckpointError
-from keras_archs.weights.formats.torch_pickle import load_state_dict
-from tests.support.torch_files import Global, Instructions, numbers, tensor, write_checkpoint
+from tests.support.torch_files import Global, Instructions, numbers, read_torch, tensor, write_checkpoint
 
 
 def test_tensors_are_read_with_offset_and_stride(tmp_path: Path) -> None:
@@ -23,7 +22,7 @@ def test_tensors_are_read_with_offset_and_stride(tmp_path: Path) -> None:
         repeated=tensor(second, 5, (2, 3), (0, 1)),
         one=tensor(second, 11, (1,), (2**62,)),
     )
-    loaded = load_state_dict(write_checkpoint(tmp_path / "file.pth", state, [second, first]))
+    loaded = read_torch(write_checkpoint(tmp_path / "file.pth", state, [second, first]))
     rows = np.arange(12, dtype=np.float32).reshape(3, 4)
     assert list(loaded) == ["rows", "columns", "tail", "scalar", "empty", "repeated", "one"]
     np.testing.assert_array_equal(loaded["rows"], rows)
@@ -38,7 +37,7 @@ def test_tensors_are_read_with_offset_and_stride(tmp_path: Path) -> None:
 def test_tensors_of_one_storage_take_its_memory_once(tmp_path: Path) -> None:
     storage = numbers()
     state = OrderedDict(one=tensor(storage, 0, (12,), (1,)), two=tensor(storage, 0, (3, 4), (4, 1)))
-    loaded = load_state_dict(write_checkpoint(tmp_path / "file.pth", state, [storage]))
+    loaded = read_torch(write_checkpoint(tmp_path / "file.pth", state, [storage]))
     assert np.shares_memory(loaded["one"], loaded["two"])
     assert not loaded["one"].flags.writeable
 
@@ -48,9 +47,9 @@ def test_the_attributes_of_a_state_dict_are_ignored(tmp_path: Path) -> None:
     attributes = Instructions(b"}X\x09\x00\x00\x00_metadataccollections\nOrderedDict\n)Rs")
     storage = numbers()
     state = Instructions(b"ccollections\nOrderedDict\n)R" + attributes + b"b")
-    assert load_state_dict(write_checkpoint(tmp_path / "empty.pth", state)) == {}
+    assert read_torch(write_checkpoint(tmp_path / "empty.pth", state)) == {}
     hooks = Global("torch._utils", "_rebuild_tensor_v2", (storage, 0, (12,), (1,), True, OrderedDict(), None))
-    loaded = load_state_dict(write_checkpoint(tmp_path / "more.pth", OrderedDict(a=hooks), [storage]))
+    loaded = read_torch(write_checkpoint(tmp_path / "more.pth", OrderedDict(a=hooks), [storage]))
     np.testing.assert_array_equal(loaded["a"], np.arange(12))
 
 
@@ -82,7 +81,7 @@ UNSOUND = {
 @pytest.mark.parametrize("view", UNSOUND.values(), ids=UNSOUND)
 def test_tensors_beyond_their_storage_are_refused(view: Any, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
-        load_state_dict(write_checkpoint(tmp_path / "file.pth", OrderedDict(view=view), [numbers()]))
+        read_torch(write_checkpoint(tmp_path / "file.pth", OrderedDict(view=view), [numbers()]))
 
 
 @pytest.mark.parametrize("lengths", [(12, 10**6), (10**6, 12), (12, 11)])
@@ -90,7 +89,7 @@ def test_tensors_that_disagree_on_their_storage_are_refused(lengths: tuple[int, 
     """A tensor that is checked against the longer storage would read memory behind the shorter storage."""
     views = {str(place): tensor(numbers(length=length), length - 4, (4,), (1,)) for place, length in enumerate(lengths)}
     with pytest.raises(CheckpointError, match="two tensors disagree on the length or the type of their storage"):
-        load_state_dict(write_checkpoint(tmp_path / "file.pth", OrderedDict(views), [numbers()]))
+        read_torch(write_checkpoint(tmp_path / "file.pth", OrderedDict(views), [numbers()]))
 
 
 @pytest.mark.parametrize("length", [2**60, 2**62, 2**63 - 1, 13])
@@ -100,18 +99,18 @@ def test_a_storage_longer_than_the_rest_of_the_file_is_refused(length: int, tmp_
         tmp_path / "file.pth", OrderedDict(a=tensor(storage, 0, (1,), (1,))), [storage], length=length
     )
     with pytest.raises(CheckpointError, match="the file ends within storage '1'"):
-        load_state_dict(path)
+        read_torch(path)
 
 
 def test_a_file_truncated_at_any_byte_is_refused(tmp_path: Path) -> None:
     storage = numbers()
     path = write_checkpoint(tmp_path / "file.pth", OrderedDict(rows=tensor(storage, 0, (12,), (1,))), [storage])
     whole = path.read_bytes()
-    assert list(load_state_dict(path)) == ["rows"]
+    assert list(read_torch(path)) == ["rows"]
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         with pytest.raises(CheckpointError):
-            load_state_dict(path)
+            read_torch(path)
 
 
 def test_other_formats_and_headers_are_refused(tmp_path: Path) -> None:
@@ -120,7 +119,7 @@ def test_other_formats_and_headers_are_refused(tmp_path: Path) -> None:
     storage = numbers()
     state = OrderedDict(rows=tensor(storage, 0, (12,), (1,)))
     for file, complaint in (
-        (zipped, "the zip format of Torch 1.6 and later"),
+        (zipped, "the zip file is damaged"),
         (write_checkpoint(tmp_path / "1.pth", state, [storage], protocol=1000), "not a checkpoint in the format"),
         (write_checkpoint(tmp_path / "2.pth", state, [storage], little_endian=False), "little-endian"),
         (write_checkpoint(tmp_path / "3.pth", state, [storage, numbers("2")]), "list of storages does not match"),
@@ -128,5 +127,5 @@ def test_other_formats_and_headers_are_refused(tmp_path: Path) -> None:
         (write_checkpoint(tmp_path / "5.pth", [1, 2]), "does not contain a state dict"),
     ):
         with pytest.raises(CheckpointError, match=complaint) as error:
-            load_state_dict(file)
+            read_torch(file)
         assert str(error.value).startswith(f"{file}: ")

@@ -6,6 +6,7 @@ import pickle
 import struct
 import tracemalloc
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keras_archs.weights.errors import CheckpointError
-from keras_archs.weights.formats import pickles, torch_pickle
-from keras_archs.weights.formats.torch_pickle import load_state_dict
-from tests.support.torch_files import Global, Instructions, assemble, numbers, tensor, write_checkpoint
+from keras_archs.weights.formats import pickles, torch_objects
+from tests.support.torch_files import (
+    Global,
+    Instructions,
+    assemble,
+    numbers,
+    read_torch,
+    tensor,
+    write_checkpoint,
+    write_zip_checkpoint,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +36,7 @@ from tests.support.torch_files import Global, Instructions, assemble, numbers, t
 def test_a_global_that_no_state_dict_needs_is_refused(module: str, name: str, tmp_path: Path) -> None:
     state = OrderedDict(tensor=Global(module, name, ("touch " + str(tmp_path / "touched"),)))
     with pytest.raises(CheckpointError, match=f"refused to load {module}.{name}"):
-        load_state_dict(write_checkpoint(tmp_path / "file.pth", state))
+        read_torch(write_checkpoint(tmp_path / "file.pth", state))
     assert not (tmp_path / "touched").exists()
 
 
@@ -38,12 +47,12 @@ def test_a_plain_unpickler_executes_the_attack(tmp_path: Path) -> None:
     assert (tmp_path / "touched").exists()
 
 
-@pytest.mark.parametrize("name", [str(name) for name in torch_pickle._CONSTRUCTORS])
+@pytest.mark.parametrize("name", [str(name) for name in torch_objects.CONSTRUCTORS])
 def test_attributes_of_a_function_cannot_be_set(name: str, tmp_path: Path) -> None:
     module, _, function = name.rpartition(".")
     state = Instructions(assemble(Global(module, function)) + assemble({"changed": 1}) + b"b")
     with pytest.raises(CheckpointError, match="sets attributes of a value that is not a dictionary"):
-        load_state_dict(write_checkpoint(tmp_path / "file.pth", state))
+        read_torch(write_checkpoint(tmp_path / "file.pth", state))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +69,7 @@ def test_attributes_of_a_function_cannot_be_set(name: str, tmp_path: Path) -> No
 )
 def test_values_of_a_state_dict_cannot_be_changed_or_called(state: bytes, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
-        load_state_dict(write_checkpoint(tmp_path / "file.pth", Instructions(state), [numbers()]))
+        read_torch(write_checkpoint(tmp_path / "file.pth", Instructions(state), [numbers()]))
 
 
 # A tuple of the tuple before, twice, again and again: its hash and its text take exponential time.
@@ -94,7 +103,7 @@ def test_a_small_file_takes_little_memory_to_refuse(state: bytes, tmp_path: Path
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError):
-            load_state_dict(path)
+            read_torch(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -109,13 +118,13 @@ def test_a_pickle_is_bounded(limit: str, complaint: str, tmp_path: Path, monkeyp
     state = Instructions(b"}" + assemble({f"key {number}": None for number in range(100)})[1:])
     path = write_checkpoint(tmp_path / "file.pth", state)
     with pytest.raises(CheckpointError, match="does not contain a state dict"):
-        load_state_dict(path)
+        read_torch(path)
     monkeypatch.setattr(pickles, limit, 100)
     with pytest.raises(CheckpointError, match=complaint):
-        load_state_dict(path)
+        read_torch(path)
 
 
-def sound_file(folder: Path) -> bytes:
+def sound_file(folder: Path, write: Callable[..., Path] = write_checkpoint) -> bytes:
     first, second = numbers("1"), numbers("2")
     state = OrderedDict(
         rows=tensor(first, 0, (3, 4), (4, 1)),
@@ -123,7 +132,7 @@ def sound_file(folder: Path) -> bytes:
         repeated=tensor(second, 5, (2, 3), (0, 1)),
         scalar=tensor(second, 3, (), ()),
     )
-    return write_checkpoint(folder / "sound.pth", state, [first, second]).read_bytes()
+    return write(folder / "sound.pth", state, [first, second]).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +143,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def assert_tensors_of_the_file_or_refused(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     try:
-        loaded = load_state_dict(path)
+        loaded = read_torch(path)
     except CheckpointError:
         return
     for array in loaded.values():
@@ -145,11 +154,12 @@ def assert_tensors_of_the_file_or_refused(path: Path, data: bytes) -> None:
 REPLACEMENTS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 4), st.binary(max_size=6)), min_size=1, max_size=4)
 
 
+@pytest.mark.parametrize("write", [write_checkpoint, write_zip_checkpoint], ids=["before 1.6", "zip"])
 @given(replacements=REPLACEMENTS)
 def test_a_damaged_file_gives_numbers_of_the_file_or_is_refused(
-    replacements: list[tuple[float, int, bytes]], folder: Path
+    replacements: list[tuple[float, int, bytes]], write: Callable[..., Path], folder: Path
 ) -> None:
-    data = sound_file(folder)
+    data = sound_file(folder, write)
     for place, removed, inserted in replacements:
         start = int(place * len(data))
         data = data[:start] + inserted + data[start + removed :]
@@ -160,7 +170,7 @@ PLAIN: list[Any] = [0, 1, 12, -1, 2**40, 2.5, "1", "storage", "cpu", (1,), Order
 WORDS = [
     *(bytes([byte]) for byte in b"N\x88\x89)]}\x85\x86\x87t(RQaesub.0"),
     *(assemble(value) for value in PLAIN),
-    *(assemble(Global(*name)) for name in torch_pickle._CONSTRUCTORS),
+    *(assemble(Global(*name)) for name in torch_objects.CONSTRUCTORS),
     *(b"q\x00", b"q\x01", b"h\x00", b"h\x01"),
     assemble(numbers()),
     assemble(tensor(numbers(), 0, (3, 4), (4, 1))),
@@ -176,7 +186,7 @@ def test_any_instructions_give_numbers_of_the_file_or_are_refused(words: list[by
 def test_a_sound_file_of_the_test_above_is_read(folder: Path) -> None:
     path = folder / "sound.pth"
     path.write_bytes(sound_file(folder))
-    assert {name: array.shape for name, array in load_state_dict(path).items()} == {
+    assert {name: array.shape for name, array in read_torch(path).items()} == {
         "rows": (3, 4), "columns": (3, 2), "repeated": (2, 3), "scalar": ()
     }  # fmt: skip
-    assert all(np.isfinite(array).all() for array in load_state_dict(path).values())
+    assert all(np.isfinite(array).all() for array in read_torch(path).values())
