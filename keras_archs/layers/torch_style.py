@@ -94,3 +94,9 @@ def max_pool(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
     """Take the maximum of 3x3 windows with stride 2; only after a ReLU, where a border of zeros changes no maximum."""
     x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
     return layers.MaxPooling2D(3, 2, name=name)(x)
+
+
+def caffe_max_pool(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    """Pool as `max_pool`, but with Caffe's border, which is on the right and lower side only."""
+    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)
+    return layers.MaxPooling2D(3, 2, name=name)(x)

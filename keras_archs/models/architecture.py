@@ -19,9 +19,9 @@ from typing import Any, ParamSpec, get_type_hints
 import keras
 
 from keras_archs.cards.origin import Origin, remember
-from keras_archs.layers.options import IMAGENET_CLASSES, Option, option_of, plain
+from keras_archs.layers.options import Option, option_of, plain
 from keras_archs.registry import card_for
-from keras_archs.weights import find_weights
+from keras_archs.weights import BuilderCall, find_weights
 
 P = ParamSpec("P")
 
@@ -54,12 +54,14 @@ def architecture(options: type, **defaults: object) -> Callable[[Callable[P, ker
                 raise TypeError(f"{builder}() takes keyword arguments only, got {len(args)} positional")
             if unknown := [key for key in kwargs if key not in default]:
                 raise TypeError(f"{builder}() got unknown arguments {unknown}; it takes {list(default)}")
-            arguments = default | {key: plain(value) for key, value in kwargs.items()}
+            call = BuilderCall(builder, {key: plain(value) for key, value in kwargs.items()}, default)
+            arguments = call.arguments
             for key, option in described.items():
                 if not option.allowed(arguments[key]):
                     raise ValueError(f"{builder}({key}={arguments[key]!r}) is not allowed. {key}: {option.doc}")
-            weights = find_weights(arguments["weights"], builder)  # found before the network is built, to fail early
-            _check_imagenet(builder, arguments)
+            weights = find_weights(call)  # found before the network is built, to fail early
+            if weights:
+                arguments |= weights.arguments
             model = assemble(**arguments)  # type: ignore[call-arg]  # the keys of the TypedDict that it declares
             info = weights.load_into(model, prefix=arguments["prefix"]) if weights else None
             changed = _changed(arguments, default)
@@ -77,27 +79,6 @@ def architecture(options: type, **defaults: object) -> Callable[[Callable[P, ker
         return build
 
     return decorate
-
-
-def _check_imagenet(builder: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse ImageNet weights for another number of classes or channels, or for another kind of answer."""
-    if arguments["weights"] != "imagenet":
-        return
-    if arguments["include_top"] and arguments["classes"] != IMAGENET_CLASSES:
-        raise ValueError(
-            f"{builder}(weights='imagenet') has {IMAGENET_CLASSES} classes, got {arguments['classes']}; leave "
-            "the classifier out (include_top=False) to add a classifier of your own"
-        )
-    activation = arguments["classifier_activation"]
-    if arguments["include_top"] and activation not in ("softmax", keras.activations.softmax, None):
-        raise ValueError(
-            f"{builder}(weights='imagenet') was trained with a softmax, got classifier_activation={activation!r}; "
-            "leave it out, or take None for the logits"
-        )
-    tensor = arguments["input_tensor"]
-    match arguments["input_shape"] if tensor is None else tuple(tensor.shape):
-        case (*_, int() as channels) if channels != 3:
-            raise ValueError(f"{builder}(weights='imagenet') takes 3 channels, got {channels}")
 
 
 def _changed(arguments: Mapping[str, Any], default: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +104,7 @@ def _documentation(summary: str, described: Mapping[str, Option]) -> str:
         [
             inspect.cleandoc(summary),
             "",
-            "Expects images normalised by the preprocessing of the model card.",
+            "Expects images normalised by the preprocessing of the weights: that of the model card for the default.",
             "",
             "Args:",
             *arguments,
@@ -135,6 +116,6 @@ def _documentation(summary: str, described: Mapping[str, Option]) -> str:
             "    TypeError: For an unknown argument or a positional one.",
             "    ValueError: For a value that is not allowed, and for weights that are unknown or do not fit.",
             "    FileNotFoundError: For a file of weights that does not exist.",
-            "    ModuleNotFoundError: For weights from a package that is not installed.",
+            "    keras_archs.weights.errors.DownloadError: For published weights whose file no place has.",
         ]
     )

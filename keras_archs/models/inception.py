@@ -70,12 +70,6 @@ class InceptionOptions(ClassifierOptions, total=False):
     se_ratio: Annotated[SeRatio, Override(note="Placed after each module.")]
 
 
-def _ceil_max_pool(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
-    """Take the maximum of 3x3 windows with stride 2; the last window may cross the right or lower border."""
-    x = layers.ZeroPadding2D(((0, 1), (0, 1)), name=f"{name}_pad")(x)  # after a ReLU zeros change no maximum
-    return layers.MaxPooling2D(3, 2, name=name)(x)
-
-
 def _pool(x: keras.KerasTensor, module: Module, *, name: str) -> keras.KerasTensor:
     if module.pool == "avg":
         x = layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
@@ -115,10 +109,10 @@ def _module(
 def _stem(x: keras.KerasTensor, conv_bn: Callable[..., keras.KerasTensor], *, name: str) -> keras.KerasTensor:
     """Compute the rows of figure 5 above the modules, to an eighth of height and width."""
     x = conv_bn(x, 64, 7, 2, name=f"{name}1")
-    x = _ceil_max_pool(endpoint(x, f"{name}1"), name=f"{name}1_pool")
+    x = torch_style.caffe_max_pool(endpoint(x, f"{name}1"), name=f"{name}1_pool")
     x = conv_bn(x, 64, 1, name=f"{name}2_reduce")
     x = conv_bn(x, 192, 3, name=f"{name}2")
-    return _ceil_max_pool(endpoint(x, f"{name}2"), name=f"{name}2_pool")
+    return torch_style.caffe_max_pool(endpoint(x, f"{name}2"), name=f"{name}2_pool")
 
 
 def _inception(**options: Unpack[InceptionOptions]) -> keras.Model:

@@ -33,7 +33,7 @@ from keras_archs.layers.options import (
 )
 from keras_archs.layers.squeeze_excitation import torch_squeeze_excite
 from keras_archs.layers.stochastic_depth import add_branch, drop_rates
-from keras_archs.layers.torch_style import conv_bn, max_pool, torch_dense
+from keras_archs.layers.torch_style import caffe_max_pool, conv_bn, max_pool, torch_dense
 from keras_archs.models.architecture import architecture
 
 Branch = Callable[..., keras.KerasTensor]
@@ -68,6 +68,8 @@ class Plan:
     takes every second pixel. None for a projection (option B)."""
     deep_stem: bool = False
     """Whether the stem is three 3x3 convolutions instead of one 7x7 (SENet-154)."""
+    stem_pooling: Literal["torch", "caffe"] = "torch"
+    """Border of the pooling of conv2_x: "torch" on all sides, or "caffe" on the right and lower side only."""
     cifar: bool = False
     """Whether images are CIFAR's, whose size the stem keeps."""
     scale: float = 1.0
@@ -165,7 +167,8 @@ def _stem(x: keras.KerasTensor, plan: Plan, *, name: str) -> keras.KerasTensor:
             x = conv_bn(x, filters, 3, stride, name=f"{name}_conv{number}")
     else:
         x = conv_bn(x, channels, 7, 2, name=f"{name}_conv")
-    return max_pool(endpoint(x, name), name=f"{name}_pool")
+    pool = caffe_max_pool if plan.stem_pooling == "caffe" else max_pool
+    return pool(endpoint(x, name), name=f"{name}_pool")
 
 
 def _basic(x: keras.KerasTensor, plan: Plan, stage: int, stride: int, *, gamma: str, name: str) -> keras.KerasTensor:
@@ -237,11 +240,12 @@ def residual_network(
     depth: float = 1.0,
     resolution: float = 1.0,
     stride_in_1x1: bool = False,
+    stem_pooling: Literal["torch", "caffe"] = "torch",
     dropout_rate: float = 0.0,
     **options: Unpack[ResidualOptions],
 ) -> keras.Model:
     """Assemble one column of Table 1: stem, stages and classifier."""
-    plan = replace(grown(plan, width=width, depth=depth), stride_in_1x1=stride_in_1x1)
+    plan = replace(grown(plan, width=width, depth=depth), stride_in_1x1=stride_in_1x1, stem_pooling=stem_pooling)
     images = cifar_input(options) if plan.cifar else image_input(round_size(SIZE, resolution), options)
     x = _stem(images, plan, name=f"{options['prefix']}stem")
 

@@ -75,9 +75,15 @@ def _concatenated(
 FORMS: dict[str, Branch] = {"split": _split, "concatenated": _concatenated, "grouped": bottleneck}
 
 
-def resnext(variant: str, *, block_form: str = "grouped", **options: Unpack[ResidualOptions]) -> keras.Model:
+def resnext(
+    variant: str,
+    *,
+    block_form: str = "grouped",
+    stem_pooling: Literal["torch", "caffe"] = "torch",
+    **options: Unpack[ResidualOptions],
+) -> keras.Model:
     """Assemble a variant of ResNeXt or, with ``se_ratio``, of SE-ResNeXt."""
-    return residual_network(replace(RESNEXT[variant], form=FORMS[block_form]), **options)
+    return residual_network(replace(RESNEXT[variant], form=FORMS[block_form]), stem_pooling=stem_pooling, **options)
 
 
 @architecture(ResNeXtOptions)

@@ -62,6 +62,16 @@ def test_v1_and_v15_have_the_same_weights_and_other_outputs(calibrate: Calibrate
     assert first == pytest.approx(3.8605e9, abs=0.5001e5)  # timm's legacy_seresnet50
 
 
+def test_caffes_pooling_has_its_border_on_the_right_and_lower_side_only() -> None:
+    model = keras_archs.SEResNet50(stem_pooling="caffe", input_shape=(64, 50, 3))
+    layers = [model.get_layer(name).output for name in ("stem_conv_relu", "stem_pool")]
+    before, after = map(np.asarray, keras.Model(model.input, layers)(photographs(64, 50)))
+    assert (before.shape[1:3], after.shape[1:3]) == ((32, 25), (16, 12))
+    for row, column in np.ndindex(16, 12):
+        window = before[:, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]  # smaller at the lower border
+        np.testing.assert_array_equal(after[:, row, column], window.max(axis=(1, 2)))
+
+
 def test_wide_networks_are_wide_inside_only() -> None:
     model = keras_archs.WideResNet50_2(input_shape=(64, 64, 3))
     filters = [model.get_layer(f"stage4_block3_conv{n}").filters for n in (1, 2, 3)]
@@ -158,3 +168,15 @@ def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], 
 def test_networks_that_exist_in_one_form_only_refuse_stride_in_1x1(builder: str) -> None:
     with pytest.raises(TypeError, match=rf"{builder}\(\) got unknown arguments \['stride_in_1x1'\]"):
         getattr(keras_archs, builder)(stride_in_1x1=True)
+
+
+@pytest.mark.parametrize("builder", ["ResNet50", "ResNeXt50_32x4d", "SEResNet18", "SEResNet34", "BNInception"])
+def test_networks_whose_authors_have_one_pooling_refuse_stem_pooling(builder: str) -> None:
+    with pytest.raises(TypeError, match=rf"{builder}\(\) got unknown arguments \['stem_pooling'\]"):
+        getattr(keras_archs, builder)(stem_pooling="caffe")
+
+
+def test_an_unknown_pooling_is_refused_with_what_is_allowed() -> None:
+    arguments: dict[str, Any] = {"stem_pooling": "same"}
+    with pytest.raises(ValueError, match=r"stem_pooling='same'\) is not allowed.*\"torch\" on all sides.*\"caffe\" on"):
+        keras_archs.SENet154(**arguments)
