@@ -114,7 +114,7 @@ from .models.wide_resnet import (
     WideResNet50_2,
     WideResNet101_2,
 )
-from .registry import create_model, list_models, model_card, scalable
+from .registry import create_model, list_models, list_weights, model_card, scalable
 
 __all__ = [
     "BNInception",
@@ -218,6 +218,7 @@ __all__ = [
     "grad_cam",
     "imagenet_labels",
     "list_models",
+    "list_weights",
     "load_image",
     "measure_latency",
     "member_for_budget",

@@ -15,10 +15,12 @@ from keras_archs.cards.mobilenet import CARDS as MOBILENET
 from keras_archs.cards.mobilenet_v2 import CARDS as MOBILENET_V2
 from keras_archs.cards.mobilenet_v3 import CARDS as MOBILENET_V3
 from keras_archs.cards.model_card import ModelCard
+from keras_archs.cards.published_weights import entries
 from keras_archs.cards.resnet import CARDS as RESNET
 from keras_archs.cards.resnext import CARDS as RESNEXT
 from keras_archs.cards.senet import CARDS as SENET
 from keras_archs.cards.stochastic_depth import CARDS as STOCHASTIC_DEPTH
+from keras_archs.cards.weights_entry import WeightsEntry
 from keras_archs.cards.wide_resnet import CARDS as WIDE_RESNET
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
 
     Args:
         pattern: Shell-style pattern of the names to return, e.g. ``"efficientnet-b*"``.
-        weights: Tag of the weights that a model must have, e.g. ``"imagenet"``; None for all models.
+        weights: Published weights that a model must have: ``"imagenet"``, ``"cifar10"`` or a tag such as
+            ``"timm/a1_in1k"``; None for all models.
 
     Returns:
         Names for `model_card` and `create_model`.
@@ -76,6 +79,19 @@ def list_models(pattern: str = "*", *, weights: str | None = None) -> list[str]:
         if fnmatch.fnmatchcase(card.name, pattern) and (weights is None or weights in card.weights)
     )
     return sorted(names, key=_natural)
+
+
+def list_weights(pattern: str = "*") -> list[WeightsEntry]:
+    """Return the published weights of the models, each model's default first.
+
+    Args:
+        pattern: Shell-style pattern of the models' names, e.g. ``"resnext-*"``.
+
+    Returns:
+        Entries with the tag for a builder's ``weights`` argument, preprocessing, accuracy, licence and places of the
+        file; models in the order of `list_models`.
+    """
+    return [entry for name in list_models(pattern) for entry in entries(name)]
 
 
 def _natural(name: str) -> list[tuple[float, str]]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards.model_card import CIFAR, IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.model_card import CIFAR, IMAGENET_MEAN, IMAGENET_STD, ModelCard, Paper
 from keras_archs.cards.senet import PAPER as SE_PAPER
 from keras_archs.images.preprocessing import Preprocessing
 
@@ -35,9 +36,9 @@ def _cards() -> Iterable[ModelCard]:
             title=f"DenseNet-{variant}",
             family="DenseNet",
             builder=f"DenseNet{variant}",
-            preprocessing=_IMAGENET,
+            evaluation=_IMAGENET,
             paper=PAPER,
-            top1=top1,
+            published=top1,
         )
     # DenseNet with squeeze-and-excitation is unpublished: there is no parameter count or accuracy to compare with.
     yield ModelCard(
@@ -45,9 +46,9 @@ def _cards() -> Iterable[ModelCard]:
         title="SE-DenseNet-121",
         family="DenseNet",
         builder="SEDenseNet121",
-        preprocessing=_IMAGENET,
+        evaluation=_IMAGENET,
         paper=SE_PAPER,
-        top1=None,
+        published=None,
     )
     for (kind, depth, growth), value in _CIFAR_TOP1.items():
         title = f"DenseNet-{kind}" if kind else "DenseNet"
@@ -56,9 +57,9 @@ def _cards() -> Iterable[ModelCard]:
             title=f"{title} (L={depth}, k={growth})",
             family=title,
             builder=f"DenseNet{kind}{depth}_{growth}",
-            preprocessing=CIFAR,
+            evaluation=CIFAR,
             paper=PAPER,
-            top1=Accuracy(value, f"CIFAR-10 with augmentation; {_README}"),
+            published=Accuracy(value, f"CIFAR-10 with augmentation; {_README}"),
         )
 
 

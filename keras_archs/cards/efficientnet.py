@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards.model_card import IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.model_card import IMAGENET_MEAN, IMAGENET_STD, ModelCard, Paper
 from keras_archs.cards.scaling import EFFICIENTNET, EFFICIENTNET_LITE
 from keras_archs.images.preprocessing import Preprocessing
 
 PAPER = Paper("EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019, "1905.11946")
 
 _GOOGLE = "AutoAugment; tensorflow/tpu, models/official/efficientnet/README.md"
-_TIMM = "AutoAugment weights evaluated by timm; results/results-imagenet.csv, tf_efficientnet_*.aa_in1k"
 _GOOGLE_LITE = "tensorflow/tpu, models/official/efficientnet/lite/README.md"
 _TOP1 = {
     "b0": Accuracy(77.1, _GOOGLE),
@@ -17,9 +17,9 @@ _TOP1 = {
     "b2": Accuracy(80.1, _GOOGLE),
     "b3": Accuracy(81.6, _GOOGLE),
     "b4": Accuracy(82.9, _GOOGLE),
-    "b5": Accuracy(83.70, _TIMM),
-    "b6": Accuracy(84.12, _TIMM),
-    "b7": Accuracy(84.42, _TIMM),
+    "b5": Accuracy(83.6, _GOOGLE),
+    "b6": Accuracy(84.0, _GOOGLE),
+    "b7": Accuracy(84.3, _GOOGLE),
     "lite0": Accuracy(75.1, _GOOGLE_LITE),
     "lite1": Accuracy(76.7, _GOOGLE_LITE),
     "lite2": Accuracy(77.6, _GOOGLE_LITE),
@@ -37,7 +37,7 @@ def _cards() -> Iterable[ModelCard]:
             title=f"EfficientNet-{variant.capitalize()}",
             family="EfficientNet-Lite" if lite else "EfficientNet",
             builder=f"EfficientNet{variant.capitalize()}",
-            preprocessing=Preprocessing(
+            evaluation=Preprocessing(
                 size=(size, size),
                 mean=(127.0,) * 3 if lite else IMAGENET_MEAN,
                 std=(128.0,) * 3 if lite else IMAGENET_STD,
@@ -46,8 +46,7 @@ def _cards() -> Iterable[ModelCard]:
                 interpolation="bicubic",
             ),
             paper=PAPER,
-            top1=_TOP1[variant],
-            weights=("imagenet",) if variant in {"lite0", "lite1", "lite2"} else (),
+            published=_TOP1[variant],
         )
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards.model_card import IMAGENET_MEAN, IMAGENET_STD, Accuracy, ModelCard, Paper
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.model_card import IMAGENET_MEAN, IMAGENET_STD, ModelCard, Paper
 from keras_archs.cards.scaling import EFFICIENTNET_V2
 from keras_archs.images.preprocessing import Preprocessing
 
@@ -20,7 +21,7 @@ def _cards() -> Iterable[ModelCard]:
             title=f"EfficientNetV2-{variant.upper()}",
             family="EfficientNetV2",
             builder=f"EfficientNetV2{variant.upper()}",
-            preprocessing=Preprocessing(
+            evaluation=Preprocessing(
                 size=(size, size),
                 mean=IMAGENET_MEAN if as_v1 else (128.0,) * 3,
                 std=IMAGENET_STD if as_v1 else (128.0,) * 3,
@@ -28,7 +29,7 @@ def _cards() -> Iterable[ModelCard]:
                 interpolation="bicubic",
             ),
             paper=PAPER,
-            top1=Accuracy(_TOP1[variant], "ImageNet-1k weights; google/automl, efficientnetv2/README.md"),
+            published=Accuracy(_TOP1[variant], "ImageNet-1k weights; google/automl, efficientnetv2/README.md"),
         )
 
 

@@ -1,6 +1,7 @@
 """Model cards of BN-Inception and SE-BN-Inception."""
 
-from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.model_card import ModelCard, Paper
 from keras_archs.cards.senet import PAPER as SE_PAPER
 from keras_archs.images.preprocessing import Preprocessing
 
@@ -8,8 +9,7 @@ PAPER = Paper(
     "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift", 2015, "1502.03167"
 )
 
-# The Caffe models subtract the mean pixel and do not divide. Their channels are BGR, ours RGB: importing their weights
-# must reverse the input channels of the first convolution.
+# The Caffe models subtract the mean pixel and do not divide. Their channels are BGR, ours RGB.
 _CAFFE = Preprocessing(
     size=(224, 224), mean=(123.0, 117.0, 104.0), std=(1.0, 1.0, 1.0), crop_fraction=224 / 256, interpolation="bilinear"
 )
@@ -20,17 +20,18 @@ CARDS = (
         title="BN-Inception",
         family="BN-Inception",
         builder="BNInception",
-        preprocessing=_CAFFE,
+        evaluation=_CAFFE,
         paper=PAPER,
-        top1=Accuracy(74.8, "Ioffe & Szegedy 2015, figure 4"),
+        published=Accuracy(74.8, "Ioffe & Szegedy 2015, figure 4"),
     ),
     ModelCard(
         name="se-bn-inception",
         title="SE-BN-Inception",
         family="BN-Inception",
         builder="SEBNInception",
-        preprocessing=_CAFFE,
+        evaluation=_CAFFE,
         paper=SE_PAPER,
-        top1=Accuracy(76.38, "hujie-frank/SENet, README.md"),
+        published=Accuracy(76.38, "hujie-frank/SENet, README.md"),
+        without_weights="the authors' weights are a Caffe file, a format that this package does not read",
     ),
 )

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.model_card import ModelCard, Paper
 from keras_archs.cards.senet import PAPER as SE_PAPER
 from keras_archs.images.preprocessing import Preprocessing
 
@@ -32,9 +33,9 @@ def _cards() -> Iterable[ModelCard]:
                 title=f"MobileNet-{alpha}-{size}",
                 family="MobileNet",
                 builder="MobileNet",
-                preprocessing=preprocessing(size),
+                evaluation=preprocessing(size),
                 paper=PAPER,
-                top1=Accuracy(top1, _SLIM),
+                published=Accuracy(top1, _SLIM),
                 arguments={key: value for key, value in arguments.items() if value != 1},
             )
     yield ModelCard(
@@ -42,9 +43,10 @@ def _cards() -> Iterable[ModelCard]:
         title="SE-MobileNet",
         family="MobileNet",
         builder="SEMobileNet",
-        preprocessing=preprocessing(224),
+        evaluation=preprocessing(224),
         paper=SE_PAPER,
-        top1=Accuracy(74.7, "Hu et al. 2017, table 3"),
+        published=Accuracy(74.7, "Hu et al. 2017, table 3"),
+        without_weights="the authors of squeeze-and-excitation published none for this network",
     )
 
 

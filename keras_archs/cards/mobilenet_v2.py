@@ -1,7 +1,8 @@
 """Model cards of MobileNetV2."""
 
+from keras_archs.cards.accuracy import Accuracy
 from keras_archs.cards.mobilenet import preprocessing
-from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import ModelCard, Paper
 
 PAPER = Paper("MobileNetV2: Inverted Residuals and Linear Bottlenecks", 2018, "1801.04381")
 
@@ -15,9 +16,9 @@ CARDS = tuple(
         title=f"MobileNetV2-{alpha}",
         family="MobileNetV2",
         builder="MobileNetV2",
-        preprocessing=preprocessing(224),
+        evaluation=preprocessing(224),
         paper=PAPER,
-        top1=Accuracy(top1, _SLIM),
+        published=Accuracy(top1, _SLIM),
         arguments={} if alpha == 1 else {"alpha": alpha},
     )
     for alpha, top1 in _TOP1.items()

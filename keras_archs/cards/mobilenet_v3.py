@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from keras_archs.cards.accuracy import Accuracy
 from keras_archs.cards.mobilenet import preprocessing
-from keras_archs.cards.model_card import Accuracy, ModelCard, Paper
+from keras_archs.cards.model_card import ModelCard, Paper
 
 PAPER = Paper("Searching for MobileNetV3", 2019, "1905.02244")
 
@@ -28,9 +29,9 @@ def _cards() -> Iterable[ModelCard]:
                 title=f"MobileNetV3-{size.capitalize()}-{variant}",
                 family="MobileNetV3",
                 builder=f"MobileNetV3{size.capitalize()}",
-                preprocessing=preprocessing(224),
+                evaluation=preprocessing(224),
                 paper=PAPER,
-                top1=Accuracy(top1, _SLIM),
+                published=Accuracy(top1, _SLIM),
                 arguments=_ARGUMENTS[variant],
             )
 

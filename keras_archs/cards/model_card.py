@@ -8,11 +8,14 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.published_weights import accepted, default_entry
+from keras_archs.cards.weights_entry import WeightsEntry
 from keras_archs.images.preprocessing import Preprocessing
 
 # Statistics of ImageNet's training images, on the scale 0 to 255.
-IMAGENET_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
-IMAGENET_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
 
 CIFAR = Preprocessing(size=(32, 32), mean=(125.3, 123.0, 113.9), std=(63.0, 62.1, 66.7), crop_fraction=1.0)
 """Preprocessing for CIFAR-10 with the statistics of fb.resnet.torch, on which the code of later authors is built."""
@@ -26,19 +29,6 @@ class Paper:
     year: int
     arxiv: str
     """arXiv identifier, e.g. ``"1905.11946"``."""
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A published top-1 accuracy with one crop per image.
-
-    The images are ImageNet's validation set, unless ``source`` names another data set.
-    """
-
-    value: float
-    """In per cent."""
-    source: str
-    """Publication of the value, and the weights it was measured with, in words."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +62,36 @@ class ModelCard:
     """Display name of the family, e.g. ``"EfficientNet-Lite"``."""
     builder: str
     """Name of the public function of `keras_archs` that builds the network."""
-    preprocessing: Preprocessing
-    """Preprocessing that the published weights expect."""
+    evaluation: Preprocessing
+    """Preprocessing of the authors' evaluation, with the size for which the network was published."""
     paper: Paper
     """Publication of the architecture."""
-    top1: Accuracy | None
-    """Accuracy of the published weights; None if nothing was published."""
+    published: Accuracy | None
+    """Accuracy that the authors published, for weights that may not be available; None if they published none."""
     arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Arguments of the builder that differ from its defaults."""
-    weights: tuple[str, ...] = ()
-    """Tags that the builder's ``weights`` argument accepts, besides None and the path of a file."""
+    without_weights: str = "nobody is known to have published any that fit"
+    """Why there are no weights to load, for a network without published weights that fit."""
+
+    @property
+    def default(self) -> WeightsEntry | None:
+        """The weights that ``weights="imagenet"``, for CIFAR networks ``"cifar10"``, stands for; None without any."""
+        return default_entry(self.name)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Preprocessing that the default weights expect; without published weights that of the authors' evaluation."""
+        return self.default.preprocessing if self.default else self.evaluation
+
+    @property
+    def top1(self) -> Accuracy | None:
+        """Published accuracy of the default weights; without such a value, what the authors published."""
+        return (self.default and self.default.top1) or self.published
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Values of the builder's ``weights`` argument that stand for published weights: data set, then tags."""
+        return accepted(self.name)
 
     @property
     def cost(self) -> PublishedCost:

@@ -1,11 +1,13 @@
 """Origin of a built model: its builder, arguments, weights and card."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from keras_archs.cards.model_card import ModelCard
+from keras_archs.cards.weights_entry import WeightsEntry
 
 if TYPE_CHECKING:
     import keras
@@ -16,11 +18,19 @@ class WeightsInfo:
     """Provenance of the weights in a model."""
 
     tag: str
-    """``"imagenet"``, or the name of a file."""
+    """Tag of published weights, or the name of the user's own file."""
     source: str
-    """Package and file, in words."""
+    """Place and file, in words."""
     sha256: str
     """SHA-256 of the file."""
+    fingerprint: str
+    """Fingerprint of all weights of the model after loading (`keras_archs.weights.fingerprint`)."""
+    entry: WeightsEntry | None = None
+    """The published weights; None for the user's own file."""
+    untrained: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Layers whose weights did not come from the file, by name, with the fingerprint of their initial values."""
+    adapted: tuple[str, ...] = ()
+    """Layers whose weights were computed from those of the file, for images with another number of channels."""
 
 
 @dataclass(frozen=True)

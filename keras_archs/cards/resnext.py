@@ -1,6 +1,7 @@
 """Model cards of ResNeXt."""
 
-from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.model_card import CIFAR, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
 from keras_archs.images.preprocessing import Preprocessing
 
@@ -10,7 +11,7 @@ _FACEBOOK = "facebookresearch/ResNeXt, README.md"
 _TOP1 = {
     "50-32x4d": Accuracy(77.8, _FACEBOOK),
     "101-32x4d": Accuracy(78.8, _FACEBOOK),
-    "101-32x8d": Accuracy(79.312, "weights of torchvision, IMAGENET1K_V1"),
+    "101-32x8d": None,  # a variant of torchvision
     "101-64x4d": Accuracy(79.6, _FACEBOOK),
 }
 
@@ -21,19 +22,19 @@ _CIFAR_TOP1 = {
 }
 
 
-def _card(variant: str, preprocessing: Preprocessing, top1: Accuracy) -> ModelCard:
+def _card(variant: str, evaluation: Preprocessing, published: Accuracy | None) -> ModelCard:
     return ModelCard(
         name=f"resnext-{variant}",
         title=f"ResNeXt-{variant.replace('-', ' (')})",
         family="ResNeXt",
         builder=f"ResNeXt{variant.replace('-', '_')}",
-        preprocessing=preprocessing,
+        evaluation=evaluation,
         paper=PAPER,
-        top1=top1,
+        published=published,
     )
 
 
 CARDS = (
-    *(_card(variant, TORCH, top1) for variant, top1 in _TOP1.items()),
-    *(_card(variant, CIFAR, top1) for variant, top1 in _CIFAR_TOP1.items()),
+    *(_card(variant, TORCH, published) for variant, published in _TOP1.items()),
+    *(_card(variant, CIFAR, published) for variant, published in _CIFAR_TOP1.items()),
 )

@@ -1,6 +1,7 @@
 """Model cards of residual networks with stochastic depth."""
 
-from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.model_card import CIFAR, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
 
 PAPER = Paper("Deep Networks with Stochastic Depth", 2016, "1603.09382")
@@ -14,9 +15,9 @@ CARDS = tuple(
         title=f"ResNet-{depth} with stochastic depth",
         family="Stochastic depth",
         builder=f"StochasticDepthResNet{depth}",
-        preprocessing=CIFAR if depth in _TOP1 else TORCH,
+        evaluation=CIFAR if depth in _TOP1 else TORCH,
         paper=PAPER,
-        top1=_TOP1.get(depth),
+        published=_TOP1.get(depth),
     )
     for depth in ("50", "101", "110", "152", "1202")
 )

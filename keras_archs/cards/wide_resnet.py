@@ -1,6 +1,7 @@
 """Model cards of Wide ResNet."""
 
-from keras_archs.cards.model_card import CIFAR, Accuracy, ModelCard, Paper
+from keras_archs.cards.accuracy import Accuracy
+from keras_archs.cards.model_card import CIFAR, ModelCard, Paper
 from keras_archs.cards.resnet import TORCH
 from keras_archs.images.preprocessing import Preprocessing
 
@@ -8,7 +9,7 @@ PAPER = Paper("Wide Residual Networks", 2016, "1605.07146")
 
 _TOP1 = {
     "50-2": Accuracy(78.1, "szagoruyko/wide-residual-networks, pretrained/README.md"),
-    "101-2": Accuracy(78.848, "weights of torchvision, IMAGENET1K_V1"),
+    "101-2": None,  # a variant of torchvision
 }
 
 _MEAN_STD = "CIFAR-10 with augmentation, without dropout; Zagoruyko & Komodakis 2016, Table {}"
@@ -23,19 +24,19 @@ _CIFAR_TOP1 = {
 }
 
 
-def _card(variant: str, preprocessing: Preprocessing, top1: Accuracy) -> ModelCard:
+def _card(variant: str, evaluation: Preprocessing, published: Accuracy | None) -> ModelCard:
     return ModelCard(
         name=f"wide-resnet-{variant}",
         title=f"Wide ResNet-{variant}",
         family="Wide ResNet",
         builder=f"WideResNet{variant.replace('-', '_')}",
-        preprocessing=preprocessing,
+        evaluation=evaluation,
         paper=PAPER,
-        top1=top1,
+        published=published,
     )
 
 
 CARDS = (
-    *(_card(variant, TORCH, top1) for variant, top1 in _TOP1.items()),
-    *(_card(variant, CIFAR, top1) for variant, top1 in _CIFAR_TOP1.items()),
+    *(_card(variant, TORCH, published) for variant, published in _TOP1.items()),
+    *(_card(variant, CIFAR, published) for variant, published in _CIFAR_TOP1.items()),
 )

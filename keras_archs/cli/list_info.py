@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keras_archs.cli.output import JsonOption, write_json, write_table
-from keras_archs.registry import list_models, model_card
+from keras_archs.registry import list_models, list_weights, model_card
 
 if TYPE_CHECKING:
+    from keras_archs.cards.accuracy import Accuracy
     from keras_archs.cards.model_card import ModelCard
 
 
@@ -19,7 +20,7 @@ def list_(
     ] = "*",
     as_json: JsonOption = False,
 ) -> None:
-    """List the models: input size, parameters, multiply-adds, published accuracy and available weights."""
+    """List the models: input size, parameters, multiply-adds, and default weights with accuracy and licence."""
     cards = [model_card(name) for name in list_models(pattern)]
     if not cards:
         raise ValueError(
@@ -29,7 +30,7 @@ def list_(
         write_json([_as_json(card) for card in cards])
         return
     write_table(
-        ["model", "input", "parameters", "multiply-adds", "top-1", "weights", "source of top-1"],
+        ["model", "input", "parameters", "multiply-adds", "top-1", "default weights", "licence", "source of top-1"],
         [
             [
                 card.name,
@@ -37,7 +38,8 @@ def list_(
                 _millions(card.cost.parameters),
                 _millions(card.cost.macs),
                 f"{card.top1.value:.1f} %" if card.top1 else "",
-                ", ".join(card.weights),
+                card.default.tag if card.default else "none",
+                card.default.licence if card.default else "",
                 card.top1.source if card.top1 else "",
             ]
             for card in cards
@@ -60,7 +62,8 @@ def info(
 
 
 def _facts(card: ModelCard) -> list[tuple[str, str]]:
-    preprocessing, cost = card.preprocessing, card.cost
+    preprocessing, cost, default = card.preprocessing, card.cost, card.default
+    top1, published = card.top1, card.published
     return [
         ("name", card.name),
         ("title", card.title),
@@ -72,9 +75,17 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("", f"(pixel - mean) / std; mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}"),
         ("parameters", f"{cost.trainable:,} trainable, {cost.non_trainable:,} non-trainable"),
         ("multiply-adds", f"{cost.macs:,}"),
-        ("top-1", f"{card.top1.value} % ({card.top1.source})" if card.top1 else "not published"),
-        ("weights", ", ".join(card.weights) or "none; load your own from a file"),
+        ("top-1", f"{top1.value} % ({top1.source})" if top1 else "not published"),
+        *([("", f"authors: {published.value} % ({published.source})")] if published and published != top1 else []),
+        ("weights", f'"{default.dataset}" stands for "{default.tag}"' if default else f"none: {card.without_weights}"),
+        *([("", f"licence: {default.licence}")] if default else []),
+        *([("", f"others: {', '.join(tags)}")] if (tags := _other_tags(card)) else []),
     ]
+
+
+def _other_tags(card: ModelCard) -> list[str]:
+    """Return the tags of the weights besides the default."""
+    return [entry.tag for entry in list_weights(card.name) if not entry.default]
 
 
 def _as_json(card: ModelCard) -> dict[str, Any]:
@@ -88,9 +99,16 @@ def _as_json(card: ModelCard) -> dict[str, Any]:
         "preprocessing": card.preprocessing.to_json(),
         "parameters": {"trainable": card.cost.trainable, "non_trainable": card.cost.non_trainable},
         "macs": card.cost.macs,
-        "top1": {"value": card.top1.value, "source": card.top1.source} if card.top1 else None,
+        "top1": _accuracy(card.top1),
+        "published_top1": _accuracy(card.published),
+        "default_weights": card.default.tag if card.default else None,
+        "licence": card.default.licence if card.default else None,
         "weights": list(card.weights),
     }
+
+
+def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
+    return {"value": accuracy.value, "source": accuracy.source} if accuracy else None
 
 
 def _arguments(card: ModelCard) -> str:

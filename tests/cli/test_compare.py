@@ -12,13 +12,13 @@ from tests.support.command_line import Captured, failure
 
 
 def test_compare_draws_accuracy_against_cost(capsys: Captured, tmp_path: Path) -> None:
-    names = ["efficientnet-b0", "resnet-50", "stochastic-depth-resnet-50"]
+    names = ["efficientnet-b0", "resnet-50", "se-resnet-34"]
     assert run(["compare", *names, "--plot", str(tmp_path / "picture.PNG")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[1:]] == [
         ["efficientnet-b0", "224x224", "5,330,564", "385,814,752", "77.1"],
         ["resnet-50", "224x224", "25,610,152", "4,089,184,256", "76.13"],
-        ["stochastic-depth-resnet-50", "224x224", "25,610,152", "4,089,184,256"],
+        ["se-resnet-34", "224x224", "21,975,892", "3,663,918,592"],
     ]
     with Image.open(tmp_path / "picture.PNG") as picture:
         assert picture.format == "PNG"

