@@ -48,8 +48,10 @@ def export(
         _report(versions[existing], existing, not_served, exported=False, as_json=as_json)
         return
     if weights is None and not allow_untrained:
-        tags = "".join(f"--weights {tag}, " for tag in card.weights)
-        raise ValueError(f"{card.name} would have no trained weights: give {tags}--weights PATH or --allow-untrained")
+        default = f"--weights {card.default.dataset}, " if card.default else ""
+        raise ValueError(
+            f"{card.name} would have no trained weights: give {default}--weights PATH or --allow-untrained"
+        )
     with working(f"Publishing {published_as}"):
         import_keras()
         from keras_archs.export.publish import export_model

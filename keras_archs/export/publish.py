@@ -17,16 +17,17 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from keras_archs.cards.origin import Origin, origin_of
+from keras_archs.cards.origin import origin_of
 from keras_archs.export.answer import Answer, answer_of
 from keras_archs.export.frozen_weights import FrozenWeights
+from keras_archs.export.provenance import provenance, registered_labels, registered_preprocessing
 from keras_archs.export.reference import answers_of, check_graph
 from keras_archs.export.signatures import signatures
-from keras_archs.images.labels import Label, LabelNames, imagenet_labels, ordered_labels
+from keras_archs.images.labels import Label, LabelNames, ordered_labels
 from keras_archs.images.preprocessing import Preprocessing
 from keras_archs.layers.output_path import Activation
 from keras_archs.repository import artifact, models_config, reference_answers
-from keras_archs.repository.artifact_card import ArtifactCard, Weights
+from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.repository.checksums import checksums
 from keras_archs.repository.reference_answers import ReferenceAnswers
 
@@ -91,17 +92,19 @@ def export_model(
         repository: Folder of the repository, created if needed.
         name: Name to publish under: 1 to 128 letters, digits, '.', '_' or '-'.
         version: Positive integer; None for the newest version plus 1. An existing version is never overwritten.
-        preprocessing: Steps from an image file to the input. None for the registry's preprocessing with the model's
-            input size, which only models that a builder of this package made in this process have.
+        preprocessing: Steps from an image file to the input. None for the preprocessing of the published weights that
+            were loaded, or else of the registry, with the model's input size and for one channel if it takes grey
+            images; only models that a builder of this package made in this process have such a preprocessing.
         labels: A name or a `Label` for each class, in the order of the outputs, or a mapping between names and indices
-            such as Keras' `class_indices`; None for ImageNet's labels if the model has ImageNet's weights and 1000
-            classes, else "class 0", "class 1", ...
+            such as Keras' `class_indices`; None for the labels of the published weights that were loaded with their
+            classifier, else "class 0", "class 1", ...
         activation: The function that turns the model's output into probabilities, if the graph does not show it or
             shows logits: "softmax" if an image shows one of the classes, "sigmoid" if an image may show several, or
             "linear" if the output is probabilities that add up to 1. None to read it from the graph.
         trained_on: Data that the weights were trained on, in words; None for the source of the weights that the
-            builder loaded.
-        allow_untrained: Whether to publish a model with initial weights. Its card and every answer will say so.
+            builder loaded. If the weights were changed since, the card says that they are derived from that source.
+        allow_untrained: Whether to publish a model with initial weights, in all layers or in those for which the loaded
+            weights have no values. Its card and every answer will say so.
 
     Returns:
         Folder, name and number of the published version.
@@ -149,14 +152,15 @@ def _card(
 ) -> ArtifactCard:
     """Return the card of the version; `_write` adds `checksums` and `explains`."""
     origin = origin_of(model)
-    preprocessing = preprocessing or _registered_preprocessing(model, origin)
+    preprocessing = preprocessing or registered_preprocessing(model, origin)
     _check_input(model, preprocessing)
-    weights = _provenance(origin, trained_on, allow_untrained)
+    if labels is not None and len(labels) != answer.classes:
+        raise ValueError(f"the model has {answer.classes} classes, but {len(labels)} labels were given")
     return ArtifactCard(
         name=name,
         preprocessing=preprocessing,
-        labels=_labels(labels, answer.classes, origin),
-        weights=weights,
+        labels=labels or registered_labels(answer.classes, origin),
+        weights=provenance(model, origin, trained_on=trained_on, allow_untrained=allow_untrained),
         architecture={"builder": origin.builder, "arguments": dict(origin.arguments)} if origin else None,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         producer={package: metadata.version(package) for package in ("keras-archs", "keras", "tensorflow")},
@@ -198,18 +202,6 @@ def _units(model: keras.Model) -> int:
     return int(shape[1])
 
 
-def _registered_preprocessing(model: keras.Model, origin: Origin | None) -> Preprocessing:
-    card = origin.card if origin else None
-    if card is None:
-        raise ValueError(
-            "the preprocessing of this model is unknown, because no keras_archs builder made it in this process: "
-            "give preprocessing=..., e.g. keras_archs.model_card('efficientnet-b0').preprocessing"
-        )
-    height, width = model.input_shape[1:3]
-    registered = card.preprocessing
-    return replace(registered, size=(height or registered.size[0], width or registered.size[1]))
-
-
 def _check_input(model: keras.Model, preprocessing: Preprocessing) -> None:
     shape = model.input_shape
     expected = (*preprocessing.size, preprocessing.channels)
@@ -220,29 +212,6 @@ def _check_input(model: keras.Model, preprocessing: Preprocessing) -> None:
     )
     if not fits:
         raise ValueError(f"the model's input shape is {shape}, but the preprocessing makes images of shape {expected}")
-
-
-def _provenance(origin: Origin | None, trained_on: str | None, allow_untrained: bool) -> Weights:
-    loaded = origin.weights if origin else None
-    if trained_on:
-        return Weights(trained=True, source=trained_on)
-    if loaded:
-        return Weights(trained=True, source=loaded.source, sha256=loaded.sha256)
-    if allow_untrained:
-        return Weights(trained=False, source="none")
-    raise ValueError(
-        "the provenance of this model's weights is unknown: give trained_on='...' if you trained the model, "
-        "or allow_untrained=True to publish it with initial weights"
-    )
-
-
-def _labels(labels: tuple[Label, ...] | None, classes: int, origin: Origin | None) -> tuple[Label, ...]:
-    if labels is None:
-        is_imagenet = classes == 1000 and origin and origin.weights and origin.weights.tag == "imagenet"
-        return imagenet_labels() if is_imagenet else tuple(Label(f"class {index}") for index in range(classes))
-    if len(labels) != classes:
-        raise ValueError(f"the model has {classes} classes, but {len(labels)} labels were given")
-    return labels
 
 
 def _check_version(version: int) -> None:

@@ -149,7 +149,12 @@ class ClassifierOptions(TypedDict, total=False):
     include_top: Annotated[bool, Option(True, "Whether to end in the classifier; True or False.", one_of(True, False))]
     weights: Annotated[
         str | os.PathLike[str] | None,
-        Option(None, 'None (random), "imagenet", or the path of a .keras or .weights.h5 file.'),
+        Option(
+            None,
+            'None (random); "imagenet", for networks for CIFAR "cifar10", for the default of the published weights; '
+            "the tag of other published weights, which `keras_archs.list_weights` returns; or the path of a .keras or "
+            ".weights.h5 file.",
+        ),
     ]
     input_tensor: Annotated[
         keras.KerasTensor | None,

@@ -26,12 +26,15 @@ class Weights:
         trained: Whether the weights were trained; False for initial values.
         source: Data that the weights were trained on, or package and file that they were loaded from, in words;
             "none" if untrained.
-        sha256: Checksum of the file that the weights were loaded from; None without a file.
+        sha256: Checksum of the file that the weights were loaded from; None without a file, and for weights that were
+            changed since.
+        licence: Licence of the published weights that were loaded, also if they were changed since; None for others.
     """
 
     trained: bool
     source: str
     sha256: str | None = None
+    licence: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class ArtifactCard:
                 "trained": self.weights.trained,
                 "source": self.weights.source,
                 "sha256": self.weights.sha256,
+                "licence": self.weights.licence,
             },
             "architecture": self.architecture,
             "created": self.created,
@@ -125,6 +129,8 @@ def _weights(value: object) -> Weights:
         trained=_typed_field(weights, "trained", bool, "weights"),
         source=_text(weights, "source", "weights"),
         sha256=_text_or_null(weights, "sha256", "weights"),
+        # older cards lack this field
+        licence=_text_or_null({"licence": None, **weights}, "licence", "weights"),
     )
 
 

@@ -1,63 +1,68 @@
-"""Find and load weights: files that Keras wrote, and published checkpoints from pip packages.
+"""Find and load weights: published weights of a network, and files that Keras wrote.
 
-`formats` reads file formats, `maps` knows the tensor names of each source, `assignment` assigns completely or not at
-all, and `checkpoints` lists the published files with their checksums.
+`download` brings a published file to this machine, `formats` reads file formats, `maps` knows the tensor names of each
+source, `loading` and `assignment` bring tensors and network together completely or not at all, and `published` goes the
+whole way.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from keras_archs.cards.origin import WeightsInfo
-from keras_archs.weights.checkpoints import IMAGENET
+from keras_archs.weights.arguments import BuilderCall
 from keras_archs.weights.formats.keras_files import KerasFile
+from keras_archs.weights.published import PublishedWeights
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["IMAGENET", "WeightsSource", "find_weights"]
+__all__ = ["BuilderCall", "WeightsSource", "find_weights"]
+
+_OWN = (".keras", ".weights.h5")
+"""Ends of the names of files that a builder loads."""
+_FOREIGN = (".h5", ".pth", ".pt", ".th", ".bin", ".safetensors", ".zip")
+"""Ends of the names of files that `keras-archs weights convert` may convert."""
 
 
 class WeightsSource(Protocol):
     """Weights that exist but have not been read yet."""
 
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """Arguments that the builder has to take in place of its defaults."""
+
     def load_into(self, model: "keras.Model", *, prefix: str = "") -> WeightsInfo:
         """Assign every variable of ``model``, whose layer names start with ``prefix``."""
 
 
-def find_weights(weights: str | os.PathLike[str] | None, builder: str) -> WeightsSource | None:
+def find_weights(call: BuilderCall) -> WeightsSource | None:
     """Find the weights that a builder's ``weights`` argument names.
 
     Args:
-        weights: None, ``"imagenet"``, or the path of a ``.keras`` or ``.weights.h5`` file.
-        builder: Name of the function that builds the network, e.g. ``"EfficientNetLite0"``.
+        call: The call of the builder. Its ``weights`` are None, ``"imagenet"`` or ``"cifar10"`` for the network's
+            default, the tag of other published weights, or the path of a ``.keras`` or ``.weights.h5`` file.
 
     Returns:
         The source to load from, or None for random initialisation.
 
     Raises:
-        ValueError: If the builder has no such weights; the message lists the weights that exist.
-        FileNotFoundError: If the file does not exist.
-        ModuleNotFoundError: If the weights come with a package that is not installed.
+        ValueError: If the network has no such weights, or if they need other arguments; the message says which.
+        DownloadError: If no place has the file of published weights.
+        FileNotFoundError: If the path does not exist.
     """
+    weights = call.arguments["weights"]
     if weights is None:
         return None
-    if weights == "imagenet":
-        if builder not in IMAGENET:
-            raise ValueError(
-                f"{builder} has no ImageNet weights in this package, only {', '.join(IMAGENET)} have some. "
-                "Pass weights=None or the path of a .keras or .weights.h5 file"
-            )
-        checkpoint = IMAGENET[builder]
-        checkpoint.path()  # report a missing package before the network is built
-        return checkpoint
-    if not os.fspath(weights).endswith((".keras", ".weights.h5")):
-        available = "'imagenet', " if builder in IMAGENET else ""
-        raise ValueError(
-            f"weights={os.fspath(weights)!r} is unknown; {builder} takes None, {available}"
-            "or the path of a .keras or .weights.h5 file"
-        )
     path = Path(weights).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"weights={os.fspath(weights)!r}: file not found")
-    return KerasFile(path)
+    if path.name.endswith(_OWN):
+        if not path.is_file():
+            raise FileNotFoundError(f"weights={os.fspath(weights)!r}: file not found")
+        return KerasFile(path)
+    if not isinstance(weights, str) or path.name.endswith(_FOREIGN):
+        raise ValueError(
+            f"weights={os.fspath(weights)!r}: {call.builder} loads .keras and .weights.h5 files; convert a "
+            f"checkpoint of another format: keras-archs weights convert --arch NETWORK {path.name} out.weights.h5"
+        )
+    return PublishedWeights.find(weights, call)

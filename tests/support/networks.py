@@ -82,9 +82,10 @@ def calibrated(model: keras.Model, size: int = 192) -> keras.Model:
         layer.moving_variance.assign(variance + 0.03 * np.median(variance))
     for layer, rate in rates.items():
         layer.rate = rate
-    *_, head = model.layers
-    features = np.asarray(keras.Model(model.input, head.input)(images))
-    head.kernel.assign(head.kernel / np.std(features @ np.asarray(head.kernel)))
+    *_, head = (layer for layer in model.layers if hasattr(layer, "kernel"))  # a 1x1 convolution in some references
+    features = np.reshape(keras.Model(model.input, head.input)(images), (len(images), -1))
+    logits = features @ np.reshape(head.kernel, (features.shape[-1], -1))
+    head.kernel.assign(head.kernel / np.std(logits))
     return model
 
 
