@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from keras_archs.cli import classify, compare, export, list_info, profile, repo, scale, serve
+from keras_archs.cli import classify, compare, evaluate, export, list_info, profile, repo, scale, serve, weights
 
 app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 app.command("list")(list_info.list_)
@@ -21,8 +22,10 @@ app.command("scale")(scale.scale)
 app.command("coefficients")(scale.coefficients)
 app.command("export")(export.export)
 app.command("classify")(classify.classify)
+app.command("evaluate")(evaluate.evaluate)
 app.command("serve")(serve.serve)
 app.add_typer(repo.app, name="repo")
+app.add_typer(weights.app, name="weights")
 
 
 @dataclass
@@ -70,13 +73,20 @@ def run(arguments: Sequence[str]) -> int:
     """
     invocation = _Invocation()
     try:
-        status: int | None = app(args=arguments, prog_name="keras-archs", standalone_mode=False, obj=invocation)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            status: int | None = app(args=arguments, prog_name="keras-archs", standalone_mode=False, obj=invocation)
     except (typer.TyperException, OSError, ValueError, ModuleNotFoundError) as error:
         if invocation.traceback:
             traceback.print_exception(error)
         typer.echo(f"error: {' '.join(_message(error).split())}", err=True)
         return 2
     return status or 0
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    """Print a warning without the line of code that caused it."""
+    typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
 
 def _message(error: Exception) -> str:

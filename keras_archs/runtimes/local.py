@@ -11,16 +11,17 @@ from keras_archs.runtimes import loading
 from keras_archs.runtimes.runtime import Runtime, Session
 
 
-def installed_runtime(*, cache_dir: Path | None = None) -> Runtime:
+def installed_runtime(*, cache_dir: Path | None = None, streams: int = 1) -> Runtime:
     """Return OpenVINO's runtime if OpenVINO is installed, else TensorFlow's; the other library is not imported.
 
     Args:
         cache_dir: Folder for the versions that OpenVINO converts, created if needed; None for no cache.
+        streams: Number of images that OpenVINO computes in parallel, at least 1.
     """
     if find_spec("openvino"):
         from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
 
-        return OpenVinoRuntime(cache_dir=cache_dir)
+        return OpenVinoRuntime(cache_dir=cache_dir, streams=streams)
     from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
 
     return TensorFlowRuntime()

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.weights_server import isolated, serve, weights_server
+
+__all__ = ["coffee", "isolated", "serve", "weights_server"]
+
 
 @pytest.fixture
 def coffee(tmp_path: Path, photographs: dict[str, bytes]) -> Path:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -85,3 +86,14 @@ sys.exit(f"imported: {sorted({'keras', 'tensorflow', 'openvino'} & set(sys.modul
 @pytest.mark.parametrize("name", ["info", "export", "profile", "compare"])
 def test_an_unknown_model_name_gives_suggestions(capsys: Captured, name: str) -> None:
     assert "efficientnet-lite0" in failure(capsys, [name, "eficientnet-lite0"])
+
+
+def test_a_warning_is_one_line_too(capsys: Captured, isolated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_ARCHS_OFFLINE", "1")
+    assert run(["export", "resnext-50-32x4d", "--weights", "timm/fb_ssl_yfcc100m_ft_in1k"]) == 2
+    warning, error = capsys.readouterr().err.splitlines()[-2:]
+    assert warning == (
+        "warning: the licence CC-BY-NC-4.0 of the weights 'timm/fb_ssl_yfcc100m_ft_in1k' of resnext-50-32x4d "
+        "does not allow commercial use"
+    )
+    assert error.startswith("error: no usable file of the weights")
