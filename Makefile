@@ -28,7 +28,7 @@ container-test: .venv/dev ## build the images and run compose.yaml under podman
 	@podman image exists $(PYTHON_IMAGE) || { echo "make container-test needs the base image: podman pull $(PYTHON_IMAGE)" >&2; exit 2; }
 	.venv/bin/python -m pytest -m container tests/container
 
-parity: .venv-parity/ready ## compare networks with torchvision's and timm's, in an environment with Torch
+parity: .venv-parity/ready ## compare networks and published weights with their sources, in an environment with Torch
 	.venv-parity/bin/python -m pytest tests/parity
 
 backends: .venv-parity/ready ## compare networks on the JAX and Torch backends with TensorFlow, in the same environment
@@ -86,7 +86,7 @@ clean: ## remove the environment and caches; published models stay
 .venv-parity/ready: Makefile pyproject.toml constraints.txt | .venv/bin/python
 	.venv/bin/python -m venv .venv-parity
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 pyyaml huggingface-hub safetensors
-	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31
+	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31 pytorchcv==0.0.74
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --editable . jax==0.10.2 pytest pytest-timeout psutil scikit-image
 	@touch $@

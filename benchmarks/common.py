@@ -31,8 +31,10 @@ def picture() -> bytes:
 
 
 def build(name: str) -> keras.Model:
-    """Build a model of the registry, with ImageNet weights if the package has them."""
-    return create_model(name, weights="imagenet" if "imagenet" in model_card(name).weights else None)
+    """Build a model of the registry, with ImageNet weights if a pip package has them: nothing is downloaded."""
+    default = model_card(name).default
+    at_hand = default is not None and default.files[0].place == "package"
+    return create_model(name, weights="imagenet" if at_hand else None)
 
 
 def publish(model: keras.Model, repository: Path, name: str) -> Path:

@@ -31,6 +31,7 @@ def main() -> None:
 def texts() -> Iterator[tuple[str, str]]:
     """Yield file names and texts of all generated Markdown."""
     yield "networks.md", tables.all_networks()
+    yield "weights.md", tables.all_weights()
     yield "settings.md", tables.settings()
     yield "problems.md", tables.problems()
     yield "metrics.md", tables.metrics()

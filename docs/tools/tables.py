@@ -14,7 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from docs.tools.families import FAMILIES, networks
 from keras_archs.cards.model_card import ModelCard
+from keras_archs.cards.published_weights import entries
 from keras_archs.cards.scaling import PAPER
+from keras_archs.cards.weights_entry import WeightsEntry
 from keras_archs.registry import scalable
 from serving.core.errors import ServingError
 from serving.settings import PREFIX, Settings
@@ -23,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 GROWTH = ROOT / "docs" / "growth.csv"
 """Counted growth of the baselines, which ``python -m docs.pictures`` writes: too slow for each build."""
 PHIS = (1, 2, 4)
-_NETWORKS = ("network", "input", "parameters", "multiply-adds", "top-1", "weights", "source of top-1")
+_NETWORKS = ("network", "input", "parameters", "multiply-adds", "top-1", "weights, licence", "source of top-1")
+_WEIGHTS = ("network", "weights", "top-1", "top-5", "input", "licence", "file")
 _OF_MACHINE = {
     "threads": "one per core",
     "streams": "one per thread",
@@ -31,7 +34,7 @@ _OF_MACHINE = {
     "memory_limit_mb": "half of the memory",
 }
 """Defaults that depend on the machine, or on the limits of the container."""
-_RIGHT = {"input", "parameters", "multiply-adds", "top-1"}
+_RIGHT = {"input", "parameters", "multiply-adds", "top-1", "top-5"}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[str] = ()) -> str:
@@ -56,7 +59,7 @@ def network_row(card: ModelCard) -> list[str]:
         f"{card.cost.parameters / 1e6:,.1f} M",
         f"{card.cost.macs / 1e6:,.1f} M",
         f"{card.top1.value:.1f} %" if card.top1 else "",
-        ", ".join(card.weights) or "untrained",
+        f"`{card.default.tag}`, {card.default.licence}" if card.default else f"none: {card.without_weights}",
         card.top1.source if card.top1 else "not published",
     ]
 
@@ -68,6 +71,31 @@ def all_networks() -> str:
         rows = [network_row(card) for card in networks(family)]
         parts.append(f"## [{family.title}](families/{family.slug}.md)\n\n{table(_NETWORKS, rows, _RIGHT)}")
     return "\n".join(parts)
+
+
+def all_weights() -> str:
+    """Return the weights page's tables: the published weights of each family's networks."""
+    parts = []
+    for family in FAMILIES:
+        rows = [weights_row(entry) for card in networks(family) for entry in entries(card.name)]
+        parts.append(f"### {family.title}\n\n{table(_WEIGHTS, rows, _RIGHT)}")
+    return "\n".join(parts)
+
+
+def weights_row(entry: WeightsEntry) -> list[str]:
+    """Return the cells of one set of weights: the columns of the weights page."""
+    height, width = entry.preprocessing.size
+    file = entry.files[0]
+    name = file.location if file.place == "hub" else file.name.rpartition("/")[2]
+    return [
+        f"`{entry.network}`",
+        f"`{entry.tag}`{', default' if entry.default else ''}",
+        f"{entry.top1.value:.1f} %" if entry.top1 else "",
+        f"{entry.top5:.1f} %" if entry.top5 else "",
+        f"{height}×{width}",
+        entry.licence if entry.commercial else f"{entry.licence}, **not for commercial use**",
+        f"[{name}]({file.address})" if "://" in file.address else file.address,
+    ]
 
 
 def variants(slug: str) -> str:

@@ -26,9 +26,10 @@ def test_the_table_of_families_counts_the_registry() -> None:
     assert f"{len(list_models())} networks in {len(FAMILIES)} families." in TEXT
 
 
-def test_the_networks_with_imagenet_weights_are_named() -> None:
-    numbers = [name.removeprefix("efficientnet-lite") for name in list_models(weights="imagenet")]
-    assert f"ImageNet weights come with EfficientNet-Lite{', '.join(numbers[:-1])} and {numbers[-1]}" in TEXT
+def test_the_networks_with_published_weights_are_counted() -> None:
+    imagenet, cifar = len(list_models(weights="imagenet")), len(list_models(weights="cifar10"))
+    assert f"for ImageNet fit {imagenet} of them, for CIFAR-10 {cifar};" in TEXT
+    assert f"for {imagenet + cifar} networks, by name" in TEXT
 
 
 def test_every_link_leads_to_a_file() -> None:

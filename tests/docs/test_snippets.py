@@ -41,10 +41,12 @@ def test_python_prints_what_its_comments_say(
 @pytest.fixture
 def workspace(lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with published networks and a photograph; the gateway only checks its settings."""
-    for published in ("efficientnet-lite0", "efficientnet-lite1"):  # lite1 is never loaded, only found
+    for published in ("efficientnet-lite0", "efficientnet-lite1", "mobilenet-1.0-224"):  # only lite0 is loaded
         shutil.copytree(lite0_repository / "efficientnet-lite0", tmp_path / "models" / published)
     (tmp_path / "serving" / "web").mkdir(parents=True)
     shutil.copy(COFFEE, tmp_path / "serving" / "web")
+    (tmp_path / "photographs" / "espresso").mkdir(parents=True)
+    shutil.copy(COFFEE, tmp_path / "photographs" / "espresso")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("serving.run.serve", Settings)
     return tmp_path

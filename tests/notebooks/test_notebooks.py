@@ -10,6 +10,7 @@ import pytest
 from nbformat import NotebookNode
 
 from notebooks.execute import FOLDER, NOTEBOOKS, execute
+from tests.support.networks import FIXTURES
 
 MAX_BYTES, MAX_PICTURE_BYTES = 700_000, 150_000
 
@@ -38,8 +39,12 @@ def text(output: NotebookNode) -> str:
 
 @pytest.mark.slow
 @each
-def test_the_notebook_runs_and_its_assertions_hold(path: Path, tmp_path: Path) -> None:
+def test_the_notebook_runs_and_its_assertions_hold(
+    path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The notebook's claims are assertions in its cells."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+    monkeypatch.setenv("KERAS_ARCHS_WEIGHTS", str(FIXTURES / "weights"))  # in place of a download
     notebook = read(path)
     assert any(
         line.startswith(("assert ", "    assert ")) for cell in code(notebook) for line in cell.source.split("\n")
