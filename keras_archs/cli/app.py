@@ -7,7 +7,7 @@ import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -84,7 +84,14 @@ def run(arguments: Sequence[str]) -> int:
     return status or 0
 
 
-def _show_warning(message: Warning | str, *_: object) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Print a warning without the line of code that caused it."""
     typer.echo(f"warning: {' '.join(str(message).split())}", err=True)
 
