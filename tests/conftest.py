@@ -24,6 +24,8 @@ collect_ignore = [
     *([] if "TF220_PYTHON" in os.environ else ["tf220"]),
 ]
 
+os.environ.setdefault("KERAS_ARCHS_OFFLINE", "1")  # a test that needs a download serves the file itself
+
 PHOTOGRAPHS = ("coffee", "chelsea", "camera")
 
 PROCESS = psutil.Process()

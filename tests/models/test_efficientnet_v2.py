@@ -102,7 +102,7 @@ def test_signature_and_help() -> None:
         ({"input_shape": (31, 64, 3)}, "(31, 64, 3)", "at least 32"),
         ({"drop_connect_rate": 1}, "drop_connect_rate=1", "less than 1"),
         ({"se_ratio": -1}, "se_ratio=-1", "positive"),
-        ({"weights": "imagenet"}, "EfficientNetV2B0", "EfficientNetLite0"),
+        ({"weights": "imgenet"}, "EfficientNetV2B0", "the path of a .keras or .weights.h5 file"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:

@@ -188,7 +188,7 @@ def test_signature_and_help() -> None:
         ({"separable": 2}, "separable=2", "True, or False"),
         ({"se_ratio": -1}, "se_ratio=-1", "positive"),
         ({"dropout_rate": 1.0}, "dropout_rate=1.0", "less than 1"),
-        ({"weights": "imagenet"}, "MobileNet", "EfficientNetLite0"),
+        ({"weights": "imgenet"}, "MobileNet", "the path of a .keras or .weights.h5 file"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:

@@ -96,7 +96,7 @@ def test_signature_and_help() -> None:
         ({"dropout_rate": -0.1}, "dropout_rate=-0.1", "at least 0"),
         ({"drop_path_rate": 1}, "drop_path_rate=1", "less than 1"),
         ({"se_ratio": -0.25}, "se_ratio=-0.25", "positive"),
-        ({"weights": "imagenet"}, "MobileNetV2", "EfficientNetLite0"),
+        ({"weights": "imgenet"}, "MobileNetV2", "the path of a .keras or .weights.h5 file"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:

@@ -123,7 +123,7 @@ def test_signature_and_help() -> None:
         ({"alpha": "large"}, "alpha='large'", "positive"),
         ({"minimalistic": None}, "minimalistic=None", "True or False"),
         ({"dropout_rate": 1}, "dropout_rate=1", "less than 1"),
-        ({"weights": "imagenet"}, "MobileNetV3Small", "EfficientNetLite0"),
+        ({"weights": "imgenet"}, "MobileNetV3Small", "the path of a .keras or .weights.h5 file"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:

