@@ -15,6 +15,8 @@ from keras_archs.repository.artifact import CONVERSION_CACHE
 from keras_archs.runtimes.machine import usable_cores, usable_memory
 
 PREFIX = "KERAS_ARCHS_"
+OF_THE_LIBRARY = {f"{PREFIX}{name}" for name in ("WEIGHTS", "OFFLINE", "MIRROR")}
+"""Variables of `keras_archs.weights.download`, which are no settings of the gateway and may be set beside them."""
 
 
 class Settings(BaseSettings):
@@ -102,7 +104,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_unknown_variables(self) -> Self:
-        variables = {f"{PREFIX}{name.upper()}" for name in type(self).model_fields}
+        variables = {f"{PREFIX}{name.upper()}" for name in type(self).model_fields} | OF_THE_LIBRARY
         unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in variables)
         if unknown:
             close = difflib.get_close_matches(unknown[0], variables, n=1)

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from keras_archs.weights.download import fetching, places
+from serving.settings import OF_THE_LIBRARY
 from tests.support.gateway import COMMAND, Gateway, running_gateway
 
 MODEL = "efficientnet-lite0"
@@ -157,6 +159,14 @@ def test_a_setting_out_of_range_is_reported_in_one_line(tmp_path: Path) -> None:
 def test_a_misspelt_variable_is_reported_in_one_line(tmp_path: Path) -> None:
     line = serve_error("--repository", str(tmp_path), env={"KERAS_ARCHS_MAX_PENDIN": "5"})
     assert line == "error: no setting is called KERAS_ARCHS_MAX_PENDIN; did you mean KERAS_ARCHS_MAX_PENDING?"
+
+
+def test_variables_of_the_library_may_be_set_beside_those_of_the_gateway(tmp_path: Path) -> None:
+    assert {fetching.OFFLINE, fetching.MIRROR, places.FOLDERS} == OF_THE_LIBRARY
+    line = serve_error(
+        "--repository", str(tmp_path), env={**dict.fromkeys(OF_THE_LIBRARY, "1"), "KERAS_ARCHS_PORT": "x"}
+    )
+    assert line.startswith("error: setting port (KERAS_ARCHS_PORT):")
 
 
 def test_overload_is_503_and_ends(
