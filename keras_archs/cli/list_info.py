@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -78,9 +79,14 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("top-1", f"{top1.value} % ({top1.source})" if top1 else "not published"),
         *([("", f"authors: {published.value} % ({published.source})")] if published and published != top1 else []),
         ("weights", f'"{default.dataset}" stands for "{default.tag}"' if default else f"none: {card.without_weights}"),
+        *([("", f"with {_call(default.arguments)}")] if default and default.arguments else []),
         *([("", f"licence: {default.licence}")] if default else []),
         *([("", f"others: {', '.join(tags)}")] if (tags := _other_tags(card)) else []),
     ]
+
+
+def _call(arguments: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
 
 
 def _other_tags(card: ModelCard) -> list[str]:

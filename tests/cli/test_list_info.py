@@ -56,6 +56,8 @@ def test_info_shows_the_default_weights_the_other_tags_and_what_the_authors_publ
     assert "83.246 % (torchvision 0.28, models/resnet.py)" in text
     assert "authors: 79.6 % (facebookresearch/ResNeXt, README.md)" in text
     assert "others: timm/c1_in1k, timm/gluon_in1k, timm/tv_in1k, pytorchcv/resnext101_64x4d" in text
+    assert run(["info", "se-resnet-152"]) == 0
+    assert "with stride_in_1x1=True" in capsys.readouterr().out
     assert run(["info", "se-resnet-34"]) == 0
     assert "none: timm's legacy_seresnet34 is another network" in capsys.readouterr().out
 
