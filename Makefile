@@ -88,7 +88,7 @@ clean: ## remove the environment and caches; published models stay
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 pyyaml huggingface-hub safetensors
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31 pytorchcv==0.0.74
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-	  --editable . jax==0.10.2 pytest pytest-timeout psutil scikit-image
+	  --editable '.[train]' jax==0.10.2 pytest pytest-timeout psutil scikit-image
 	@touch $@
 
 # Without this package: a server does not have it either.

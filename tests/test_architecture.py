@@ -27,7 +27,7 @@ def test_the_drawing_is_what_import_linter_checks() -> None:
 
 @pytest.mark.parametrize("root", LAYERS)
 def test_every_room_says_its_idea_in_a_docstring_of_at_most_two_sentences(root: str) -> None:
-    folders = [path.parent.name for path in (ROOT / root).glob("*/__init__.py")]
+    folders = [path.parent.name for path in (ROOT / root.replace(".", "/")).glob("*/__init__.py")]
     assert folders
     for folder in folders:
         docstring = " ".join((import_module(f"{root}.{folder}").__doc__ or "").split())

@@ -6,9 +6,11 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras_archs
+import keras_archs.training
 from docs.tools.families import FAMILIES, builders
 
 GROUPS = {
@@ -52,12 +54,13 @@ def pages() -> dict[str, list[str]]:
     return named
 
 
-def directives(names: list[str]) -> str:
-    """Return autodoc directives for public names of `keras_archs`."""
+def directives(names: list[str], package: ModuleType = keras_archs) -> str:
+    """Return autodoc directives for public names of a package."""
     blocks = []
     for name in names:
-        kind = "autoclass" if inspect.isclass(getattr(keras_archs, name)) else "autofunction"
-        blocks.append(f".. {kind}:: keras_archs.{name}\n" + ("   :members:\n" if kind == "autoclass" else ""))
+        thing = getattr(package, name)
+        kind = "autoclass" if inspect.isclass(thing) else "autofunction" if callable(thing) else "py:data"
+        blocks.append(f".. {kind}:: {package.__name__}.{name}\n" + ("   :members:\n" if kind == "autoclass" else ""))
     return "```{eval-rst}\n" + "\n".join(blocks) + "```\n"
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras_archs.training
 from docs.tools import api, commands, rest, tables
 from docs.tools.families import FAMILIES, Block
 
@@ -32,6 +33,7 @@ def texts() -> Iterator[tuple[str, str]]:
     """Yield file names and texts of all generated Markdown."""
     yield "networks.md", tables.all_networks()
     yield "weights.md", tables.all_weights()
+    yield "recipes.md", tables.recipes()
     yield "settings.md", tables.settings()
     yield "problems.md", tables.problems()
     yield "metrics.md", tables.metrics()
@@ -46,6 +48,7 @@ def texts() -> Iterator[tuple[str, str]]:
         yield f"variants-{family.slug}.md", tables.variants(family.slug)
     for page, names in api.pages().items():
         yield f"{page.replace('/', '-')}.md", api.directives(names)
+    yield "api-training.md", api.directives(keras_archs.training.__all__, keras_archs.training)
 
 
 def pictures() -> Iterator[tuple[str, str]]:

@@ -18,6 +18,9 @@ from keras_archs.cards.published_weights import entries
 from keras_archs.cards.scaling import PAPER
 from keras_archs.cards.weights_entry import WeightsEntry
 from keras_archs.registry import scalable
+from keras_archs.training.data.augmentation import Augmentation
+from keras_archs.training.tuning.recipe import Recipe
+from keras_archs.training.tuning.recipes import RECIPES
 from serving.core.errors import ServingError
 from serving.settings import PREFIX, Settings
 
@@ -156,6 +159,58 @@ def count_growth(name: str) -> dict[str, str]:
     counted = {column: members(build, (1,), coefficients)[0] for column, coefficients in alone.items()}
     counted |= {f"phi={member.phi:g}": member for member in members(build, PHIS)}
     return {"name": name} | {column: f"{member.growth:.2f}" for column, member in counted.items()}
+
+
+def recipes() -> str:
+    """Return the recipes that trainings follow, with their constants."""
+    header = ("recipe", "optimizer", "rate", "schedule", "epochs", "batch", "weight decay", "images and targets")
+    rows = [
+        [
+            f"`{name}`",
+            _optimizer(recipe),
+            f"{recipe.learning_rate:g}",
+            _schedule(recipe),
+            str(recipe.epochs),
+            str(recipe.batch),
+            f"{recipe.weight_decay:g}{', all weights' if recipe.decayed == 'all' else ''}",
+            _changes(recipe, recipe.augmentation),
+        ]
+        for name, recipe in RECIPES.items()
+    ]
+    return table(header, rows, ("rate", "epochs", "batch"))
+
+
+def _optimizer(recipe: Recipe) -> str:
+    parts = ["AdamW"] if recipe.optimizer == "adamw" else [f"SGD, momentum {recipe.momentum:g}"]
+    parts += ["Nesterov"] if recipe.optimizer == "sgd" and recipe.nesterov else []
+    parts += [f"average of the weights {recipe.ema:g}"] if recipe.ema else []
+    parts += ["frozen statistics"] if recipe.freeze_statistics else []
+    return ", ".join(parts)
+
+
+def _schedule(recipe: Recipe) -> str:
+    warmup = f", {recipe.warmup_epochs:g} epochs of warm-up" if recipe.warmup_epochs else ""
+    if recipe.schedule == "cosine":
+        return f"cosine{warmup}"
+    milestones = ", ".join(f"{milestone:.0%}" for milestone in recipe.milestones)
+    return f"× {recipe.decay:g} at {milestones}{warmup}"
+
+
+def _changes(recipe: Recipe, augmentation: Augmentation) -> str:
+    crops = {
+        "centre": "centre crop",
+        "resized": f"random crops of at least {augmentation.min_area:.0%}",
+        "padded": "padded, random crops",
+    }
+    strengths = {
+        "RandAugment": augmentation.rand_augment,
+        "MixUp": augmentation.mixup,
+        "CutMix": augmentation.cutmix,
+        "erasing": augmentation.erasing,
+        "label smoothing": recipe.label_smoothing,
+    }
+    parts = [crops[augmentation.crop], *(["mirrored"] if augmentation.flip else [])]
+    return ", ".join(parts + [f"{name} {value:g}" for name, value in strengths.items() if value])
 
 
 def settings() -> str:

@@ -1,7 +1,5 @@
 """Score of a network by its accuracy after a short training."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
@@ -10,10 +8,10 @@ from keras import layers
 from numpy.typing import NDArray
 
 from keras_archs.analysis.extras import import_extra
-from keras_archs.layers import Recomputed, StochasticResidual
+from keras_archs.layers.nested import fast_statistics
 
 _MOMENTUM = 0.9
-"""Momentum of the moving statistics of batch normalisation in a short training."""
+"""Largest momentum of the moving statistics of batch normalisation in a short training."""
 
 
 @dataclass(frozen=True)
@@ -67,33 +65,7 @@ class ShortTraining:
         # Resizing in the graph holds one batch in memory; all images at a large network's size would not fit.
         resized = keras.Sequential([keras.Input(self.images.shape[1:]), layers.Resizing(height, width), model])
         resized.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-        with _fast_statistics(model):
+        with fast_statistics(model, _MOMENTUM):
             resized.fit(self.images, self.labels, batch_size=self.batch, epochs=self.epochs, verbose=0)
         metrics = resized.evaluate(self.validation_images, self.validation_labels, verbose=0, return_dict=True)
         return float(metrics["accuracy"])
-
-
-@contextmanager
-def _fast_statistics(model: keras.Model) -> Iterator[None]:
-    """Lower the momentum of the moving statistics within the context.
-
-    The networks' own momenta, 0.9 to 0.9997, average over more steps than a short training may have.
-    """
-    momenta = {normalisation: normalisation.momentum for normalisation in _normalisations(model)}
-    try:
-        for normalisation in momenta:
-            normalisation.momentum = _MOMENTUM
-        yield
-    finally:
-        for normalisation, momentum in momenta.items():
-            normalisation.momentum = momentum
-
-
-def _normalisations(model: keras.Model) -> Iterator[layers.BatchNormalization]:
-    """Yield the batch normalisations of a model, nested models and wrapped branches included."""
-    for layer in model.layers:
-        inner = layer.branch if isinstance(layer, StochasticResidual | Recomputed) else layer
-        if isinstance(inner, keras.Model):
-            yield from _normalisations(inner)
-        elif isinstance(inner, layers.BatchNormalization):
-            yield inner

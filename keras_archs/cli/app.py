@@ -11,7 +11,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from keras_archs.cli import classify, compare, evaluate, export, list_info, profile, repo, scale, serve, weights
+from keras_archs.cli import classify, compare, evaluate, export, list_info, profile, repo, scale, serve, train, weights
 
 app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 app.command("list")(list_info.list_)
@@ -23,6 +23,7 @@ app.command("coefficients")(scale.coefficients)
 app.command("export")(export.export)
 app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
+app.command("train")(train.train)
 app.command("serve")(serve.serve)
 app.add_typer(repo.app, name="repo")
 app.add_typer(weights.app, name="weights")

@@ -23,14 +23,15 @@ from keras_archs.repository.artifact import CONVERSION_CACHE, check_repository, 
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.local import installed_runtime, load_version
 from keras_archs.runtimes.machine import usable_cores
-from keras_archs.training.answer_table import write_answers
-from keras_archs.training.answers import Answers
-from keras_archs.training.class_names import Naming
-from keras_archs.training.evaluation import evaluate as run
-from keras_archs.training.evaluation_report import html_report
-from keras_archs.training.image_folder import LabelledImages, label_images, read_images
-from keras_archs.training.published import published_accuracy
-from keras_archs.training.summary import Evaluation, Subject
+from keras_archs.training.data.class_names import Naming
+from keras_archs.training.data.image_folder import label_images, read_images
+from keras_archs.training.data.labelled_images import LabelledImages
+from keras_archs.training.evaluation.answer_table import write_answers
+from keras_archs.training.evaluation.answers import Answers
+from keras_archs.training.evaluation.evaluating import evaluate as run
+from keras_archs.training.evaluation.published import published_accuracy
+from keras_archs.training.evaluation.report import html_report
+from keras_archs.training.evaluation.summary import Evaluation, Subject
 
 _SHOWN = 10
 

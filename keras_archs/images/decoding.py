@@ -1,7 +1,8 @@
 """Decode an image file and bring it to a network's input, identically in training, command line and gateway.
 
 The geometry is that of EfficientNet's evaluation: take the largest centred box with the aspect ratio of the input,
-shrink it to `crop_fraction` of its sides, and resize it with antialiasing to the size of the input.
+shrink it to `crop_fraction` of its sides, and resize it with antialiasing to the size of the input. Training may choose
+another box; everything else is the same.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from PIL import (
 from PIL.ImageFile import ImageFile
 
 from keras_archs.images import fitting, pixel_formats
+from keras_archs.images.box import Box
 from keras_archs.images.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from keras_archs.images.formats import Picture, inspect
 
@@ -67,6 +69,10 @@ _UPRIGHT: Final[Mapping[int, Image.Transpose]] = MappingProxyType(
 )
 # EXIF orientations in which height and width are swapped.
 _SWAPPED: Final = frozenset({5, 6, 7, 8})
+# EXIF orientations in which the right end of the stored image is the left or upper end of the upright image, and those
+# in which its lower end is.
+_REVERSED_ACROSS: Final = frozenset({2, 3, 7, 8})
+_REVERSED_DOWN: Final = frozenset({3, 4, 6, 7})
 
 
 class DecodingCancelledError(Exception):
@@ -102,10 +108,48 @@ def load_image(
         MemoryError: If there is not enough memory.
         OSError: If the path cannot be read.
     """
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    picture = inspect(data)
+    picture = _read(source)
     check_limits(picture, preprocessing, max_pixels=max_pixels)
     return decode(picture, preprocessing)
+
+
+def load_crop(
+    source: bytes | str | os.PathLike[str],
+    preprocessing: Preprocessing,
+    choose_box: Callable[[int, int], Box],
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> NDArray[np.uint8]:
+    """Decode an image and resize a part of it to a network's input size.
+
+    The function differs from `load_image` in nothing but the part that is kept. A JPEG file is decoded at a half, a
+    quarter or an eighth of its sides if the chosen box has enough pixels left.
+
+    Args:
+        source: Content of the file, or its path.
+        preprocessing: Size, channels and interpolation; the crop fraction has no effect.
+        choose_box: Function from width and height of the upright image, in pixels, to the part that is kept.
+        max_pixels: As in `load_image`.
+
+    Returns:
+        Pixels of shape (height, width, channels), 0 to 255. The box is stretched to the aspect ratio of the input.
+
+    Raises:
+        ImageTooLargeError: As in `load_image`.
+        UnsupportedImageError: As in `load_image`.
+        ImageError: As in `load_image`.
+        MemoryError: If there is not enough memory.
+        OSError: If the path cannot be read.
+    """
+    picture = _read(source)
+    width, height = picture.width, picture.height
+    box = choose_box(*((height, width) if picture.orientation in _SWAPPED else (width, height)))
+    check_limits(picture, preprocessing, max_pixels=max_pixels, box=box)
+    return decode(picture, preprocessing, box=box)
+
+
+def _read(source: bytes | str | os.PathLike[str]) -> Picture:
+    return inspect(source if isinstance(source, bytes) else Path(source).read_bytes())
 
 
 def check_limits(
@@ -114,6 +158,7 @@ def check_limits(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     max_memory: int = DEFAULT_MAX_MEMORY,
+    box: Box | None = None,
 ) -> None:
     """Refuse an image that takes too much to decode.
 
@@ -122,6 +167,7 @@ def check_limits(
         preprocessing: Size and crop of the result.
         max_pixels: Largest number of pixels.
         max_memory: Most bytes that decoding may take.
+        box: Part of the upright image that is kept; None for the centred box of the preprocessing.
 
     Raises:
         ImageTooLargeError: If a limit is exceeded; the message says which.
@@ -134,7 +180,7 @@ def check_limits(
             f"{size} takes {picture.work / 1e6:,.0f} million steps to decode; at most {_MAX_WORK / 1e6:,.0f} million "
             "are accepted. Save it with a common encoder, or reduce it."
         )
-    needed = memory_needed(picture, preprocessing)
+    needed = memory_needed(picture, preprocessing, box)
     if needed > max_memory:
         raise ImageTooLargeError(
             f"{size} takes {needed / 1e6:,.0f} MB of memory to decode; at most {max_memory / 1e6:,.0f} MB are "
@@ -142,21 +188,26 @@ def check_limits(
         )
 
 
-def memory_needed(picture: Picture, preprocessing: Preprocessing) -> int:
+def memory_needed(picture: Picture, preprocessing: Preprocessing, box: Box | None = None) -> int:
     """Return the bytes that decoding an image takes at its peak, beside the file itself.
 
     Args:
         picture: The image, by its header.
         preprocessing: Size and crop of the result.
+        box: Part of the upright image that is kept; None for the centred box of the preprocessing.
     """
-    width, height = _decoded_size(picture, preprocessing)
+    width, height = _decoded_size(picture, preprocessing, box)
     size = _upright_size(picture, preprocessing)
-    fit = fitting.plan((width, height), (width, height), size, preprocessing).memory
+    fit = fitting.plan((width, height), (width, height), size, preprocessing, _stored(box, picture)).memory
     return picture.decoder_bytes + picture.bytes_per_pixel * width * height + fit
 
 
 def decode(
-    picture: Picture, preprocessing: Preprocessing, is_cancelled: Callable[[], bool] = lambda: False
+    picture: Picture,
+    preprocessing: Preprocessing,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    *,
+    box: Box | None = None,
 ) -> NDArray[np.uint8]:
     """Decode an image whose header was read, crop it, and resize it to a network's input size.
 
@@ -164,6 +215,7 @@ def decode(
         picture: The image.
         preprocessing: Size, channels, crop and interpolation.
         is_cancelled: Called from time to time; decoding stops once it returns True.
+        box: Part of the upright image that is kept; None for the centred box of the preprocessing.
 
     Returns:
         Pixels of shape (height, width, channels), 0 to 255.
@@ -178,7 +230,7 @@ def decode(
         with Image.open(_Source(picture.content, is_cancelled), formats=(picture.format,)) as image:
             if image.size != (picture.width, picture.height):
                 raise ImageError("The image is damaged: its header tells two sizes.")
-            return _fit(image, picture, preprocessing, is_cancelled)
+            return _fit(image, picture, preprocessing, box, is_cancelled)
     except (DecodingCancelledError, ImageError, MemoryError):
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -187,7 +239,7 @@ def decode(
         if str(error).startswith("Unsupported BMP"):
             raise UnsupportedImageError(f"The BMP image is of a kind that is not supported: {error}.") from None
         # Decoders report a lack of memory as damage.
-        np.empty(memory_needed(picture, preprocessing), np.uint8)
+        np.empty(memory_needed(picture, preprocessing, box), np.uint8)
         raise ImageError("The image is damaged or incomplete.") from error
 
 
@@ -209,10 +261,14 @@ def _too_large(max_pixels: int) -> ImageTooLargeError:
 
 
 def _fit(
-    image: ImageFile, picture: Picture, preprocessing: Preprocessing, is_cancelled: Callable[[], bool]
+    image: ImageFile,
+    picture: Picture,
+    preprocessing: Preprocessing,
+    box: Box | None,
+    is_cancelled: Callable[[], bool],
 ) -> NDArray[np.uint8]:
-    """Decode, crop, resize and rotate; rotation comes last, on the smallest image, since the crop is centred."""
-    extent = _reduce_while_decoding(image, picture, preprocessing)
+    """Decode, crop, resize and rotate; rotation comes last, on the smallest image."""
+    extent = _reduce_while_decoding(image, picture, preprocessing, box)
     blocks = math.ceil(picture.work / _WORK_PER_BLOCK)
     image.decodermaxblock = min(image.decodermaxblock, max(_SMALLEST_BLOCK, len(picture.content) // max(1, blocks)))
     image.load()
@@ -224,7 +280,7 @@ def _fit(
             low.load()
             band = pixel_formats.converter_with_transparent_colour(image, low, picture.transparent_colour)
     size = _upright_size(picture, preprocessing)
-    plan = fitting.plan(image.size, extent, size, preprocessing)
+    plan = fitting.plan(image.size, extent, size, preprocessing, _stored(box, picture))
     result = fitting.fit(image, band and _stoppable(band, is_cancelled), plan, preprocessing.interpolation)
     if picture.orientation in _UPRIGHT:
         result = result.transpose(_UPRIGHT[picture.orientation])
@@ -247,24 +303,46 @@ def _upright_size(picture: Picture, preprocessing: Preprocessing) -> tuple[int, 
     return (height, width) if picture.orientation in _SWAPPED else (width, height)
 
 
-def _shrinking(picture: Picture, preprocessing: Preprocessing) -> int:
+def _stored(box: Box | None, picture: Picture) -> Box | None:
+    """Return the part of the stored image that a part of the upright image is."""
+    if box is None:
+        return None
+    left, top, right, bottom = box.left, box.top, box.right, box.bottom
+    if picture.orientation in _SWAPPED:
+        left, top, right, bottom = top, left, bottom, right
+    if picture.orientation in _REVERSED_ACROSS:
+        left, right = 1 - right, 1 - left
+    if picture.orientation in _REVERSED_DOWN:
+        top, bottom = 1 - bottom, 1 - top
+    return Box(left, top, right, bottom)
+
+
+def _shrinking(picture: Picture, preprocessing: Preprocessing, box: Box | None) -> int:
     """Return the factor by which the decoder reduces the image: 8, 4, 2 or 1."""
     if not picture.shrinks:
         return 1
-    # The longer side of the input, compared with the shorter side of the image, suffices for either orientation.
-    scale = _DECODING_GAP * max(preprocessing.size) / (preprocessing.crop_fraction * min(picture.width, picture.height))
-    factor = min(side // math.ceil(scale * side) for side in (picture.width, picture.height))
+    if part := _stored(box, picture):
+        width, height = _upright_size(picture, preprocessing)
+        across = (part.right - part.left) * picture.width / width
+        factor = min(across, (part.bottom - part.top) * picture.height / height) / _DECODING_GAP
+    else:
+        # The longer side of the input, compared with the shorter side of the image, suffices for either orientation.
+        side = min(picture.width, picture.height)
+        scale = _DECODING_GAP * max(preprocessing.size) / (preprocessing.crop_fraction * side)
+        factor = min(side // math.ceil(scale * side) for side in (picture.width, picture.height))
     return next(shrinking for shrinking in _SHRINKING if factor >= shrinking or shrinking == 1)
 
 
-def _decoded_size(picture: Picture, preprocessing: Preprocessing) -> tuple[int, int]:
-    factor = _shrinking(picture, preprocessing)
+def _decoded_size(picture: Picture, preprocessing: Preprocessing, box: Box | None) -> tuple[int, int]:
+    factor = _shrinking(picture, preprocessing, box)
     return -(-picture.width // factor), -(-picture.height // factor)
 
 
-def _reduce_while_decoding(image: ImageFile, picture: Picture, preprocessing: Preprocessing) -> tuple[float, float]:
+def _reduce_while_decoding(
+    image: ImageFile, picture: Picture, preprocessing: Preprocessing, box: Box | None
+) -> tuple[float, float]:
     """Let the JPEG decoder reduce the image; return the width and height that result, unrounded."""
-    factor = _shrinking(picture, preprocessing)
+    factor = _shrinking(picture, preprocessing, box)
     if factor > 1:
         image.draft(None, (picture.width // factor, picture.height // factor))
     return picture.width / factor, picture.height / factor

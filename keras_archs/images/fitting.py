@@ -12,9 +12,11 @@ from typing import Final, NamedTuple
 
 from PIL import Image
 
+from keras_archs.images.box import Box
 from keras_archs.images.preprocessing import Preprocessing
 
-Box = tuple[float, float, float, float]
+Pixels = tuple[float, float, float, float]
+"""A part of an image in pixels: left, top, right, bottom."""
 Band = Callable[[tuple[int, int, int, int]], Image.Image]
 """Returns a part of an image, given as left, top, right, bottom, as greyscale or RGB."""
 
@@ -33,8 +35,8 @@ class Plan(NamedTuple):
 
     size: tuple[int, int]
     """Width and height of the result."""
-    box: Box
-    """The part of the image that is kept: left, top, right, bottom."""
+    box: Pixels
+    """The part of the image that is kept."""
     region: tuple[int, int, int, int]
     """The part of the image that the filter reads, in whole pixels."""
     factors: tuple[int, int]
@@ -62,7 +64,13 @@ class Plan(NamedTuple):
         return 40 * band + 4 * columns * rows + 4 * width * rows + 12 * width * height
 
 
-def plan(stored: tuple[int, int], extent: tuple[float, float], size: tuple[int, int], how: Preprocessing) -> Plan:
+def plan(
+    stored: tuple[int, int],
+    extent: tuple[float, float],
+    size: tuple[int, int],
+    how: Preprocessing,
+    part: Box | None = None,
+) -> Plan:
     """Plan the way from an image to the size of the input.
 
     Args:
@@ -70,8 +78,9 @@ def plan(stored: tuple[int, int], extent: tuple[float, float], size: tuple[int, 
         extent: The same, unrounded, if the decoder reduced the image.
         size: Width and height of the result, before it is turned upright.
         how: Crop fraction and filter.
+        part: The part of the stored image that is kept; None for the centred box of the crop fraction.
     """
-    box = _centred_box(extent, size, how.crop_fraction)
+    box = _centred_box(extent, size, how.crop_fraction) if part is None else _in_pixels(part, extent)
     scales = (box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]
     # From the centre of the first pixel of the result, which is half a step inside the box.
     across, down = (_SUPPORT[how.interpolation] * max(scale, 1) - scale / 2 for scale in scales)
@@ -126,7 +135,12 @@ def fit(image: Image.Image, band: Band | None, plan: Plan, interpolation: str) -
     return reduced.resize(plan.size, Image.Resampling[interpolation.upper()], box)
 
 
-def _centred_box(extent: tuple[float, float], size: tuple[int, int], fraction: float) -> Box:
+def _in_pixels(part: Box, extent: tuple[float, float]) -> Pixels:
+    width, height = extent
+    return part.left * width, part.top * height, part.right * width, part.bottom * height
+
+
+def _centred_box(extent: tuple[float, float], size: tuple[int, int], fraction: float) -> Pixels:
     """Return the largest centred box with the aspect ratio of `size`, shrunk to `fraction` of its sides."""
     scale = fraction * min(extent[0] / size[0], extent[1] / size[1])
     left, top = ((length - scale * side) / 2 for length, side in zip(extent, size, strict=True))

@@ -75,9 +75,12 @@ class Preprocessing:
             raise ValueError(
                 f"the last axis of images must have {self.channels} channels, got the shape {pixels.shape}"
             )
-        pixels -= np.asarray(self.mean, dtype=np.float32)
-        pixels /= np.asarray(self.std, dtype=np.float32)
-        return pixels
+        # Whole rows at a time: NumPy is slow along an axis of three channels.
+        width = pixels.shape[-2] if pixels.ndim > 1 else 1
+        rows = pixels.reshape(*pixels.shape[:-2], width * self.channels)
+        rows -= np.tile(np.asarray(self.mean, dtype=np.float32), width)
+        rows /= np.tile(np.asarray(self.std, dtype=np.float32), width)
+        return rows.reshape(pixels.shape)
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dictionary that can be written as JSON."""

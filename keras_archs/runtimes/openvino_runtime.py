@@ -97,7 +97,8 @@ class OpenVinoRuntime:
         """Compile the signature `serving_default` of a SavedModel that needs no card; nothing is cached.
 
         Args:
-            saved_model: Folder of a SavedModel whose `serving_default` has one input and one output.
+            saved_model: Folder of a SavedModel whose `serving_default` has one input and one output, or the file of a
+                frozen TensorFlow graph (.pb) that has.
             input_shape: Shape of the inputs, with the batch; the only shape that the function accepts.
 
         Returns:

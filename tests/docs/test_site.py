@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 import keras_archs
+import keras_archs.training
 from docs.tools import api, commands, rest, tables
 from docs.tools.blocks import Node, block
 from docs.tools.check_site import remote_resources
@@ -20,6 +21,7 @@ from docs.tools.drawing import svg
 from docs.tools.families import FAMILIES
 from keras_archs.analysis.weightless import weightless
 from keras_archs.registry import SCALABLE, create_model, list_models
+from keras_archs.training import RECIPES
 from serving.settings import Settings
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -34,6 +36,17 @@ def test_every_network_is_on_one_family_page() -> None:
 def test_every_public_name_is_documented_on_one_page() -> None:
     documented = Counter(name for names in api.pages().values() for name in names)
     assert documented == Counter(name for name in keras_archs.__all__ if name != "__version__")
+
+
+def test_every_public_name_of_training_is_documented() -> None:
+    directives = api.directives(keras_archs.training.__all__, keras_archs.training)
+    documented = re.findall(r":: keras_archs\.training\.(\w+)$", directives, re.MULTILINE)
+    assert documented == keras_archs.training.__all__
+
+
+def test_every_recipe_is_listed_with_its_constants() -> None:
+    listed = re.findall(r"^\| `(.*?)` \|.*? \| ([\d.]+) \|", tables.recipes(), re.MULTILINE)
+    assert listed == [(name, f"{recipe.learning_rate:g}") for name, recipe in RECIPES.items()]
 
 
 def test_every_family_has_a_page_that_shows_its_blocks() -> None:

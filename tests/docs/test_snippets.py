@@ -13,8 +13,10 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from typer.main import get_command
 
-from keras_archs.cli.app import run
+from keras_archs.cli.app import app, run
+from keras_archs.cli.train_options import check_options
 from serving.settings import Settings
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.snippets import COFFEE, PAGES, ROOT, blocks, commands, curls, name, pages_with, printed, words
@@ -22,7 +24,25 @@ from tests.support.snippets import COFFEE, PAGES, ROOT, blocks, commands, curls,
 GATEWAY = "http://127.0.0.1:8000"
 
 
-@pytest.mark.parametrize("page", pages_with("python"), ids=name)
+SLOW = {"docs/training.md"}
+"""Pages whose Python trains a whole network."""
+
+
+@pytest.fixture
+def photographs_by_class(photographs: dict[str, bytes], tmp_path: Path) -> None:
+    """A folder `photographs` with two classes."""
+    for subject in ("coffee", "chelsea"):
+        (tmp_path / "photographs" / subject).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / "photographs" / subject / f"{number}.jpg").write_bytes(photographs[subject])
+
+
+@pytest.mark.usefixtures("photographs_by_class")
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (name(page) in SLOW)) for page in pages_with("python")],
+    ids=name,
+)
 def test_python_prints_what_its_comments_say(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,7 +72,17 @@ def workspace(lite0_repository: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     return tmp_path
 
 
+def train(arguments: list[str]) -> None:
+    """Check options and values: a training takes a minute and has tests of its own."""
+    context = get_command(app).commands["train"].make_context("train", arguments)  # type: ignore[attr-defined]
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    check_options([name for name, source in sources.items() if source and source.name == "COMMANDLINE"])
+
+
 def keras_archs(arguments: list[str]) -> None:
+    if arguments[0] == "train":
+        train(arguments[1:])
+        return
     # Exports take a minute each and have tests of their own: here the versions are published already.
     assert run([*arguments, "--if-missing"] if arguments[0] == "export" else arguments) == 0
 

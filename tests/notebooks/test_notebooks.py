@@ -86,4 +86,4 @@ def test_the_outputs_do_not_reveal_the_machine(path: Path) -> None:
 def test_the_index_lists_all_notebooks() -> None:
     index = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"\]\(([^)]+\.ipynb)\)", index) == [path.name for path in NOTEBOOKS]
-    assert len(NOTEBOOKS) == 8
+    assert len(NOTEBOOKS) == 9

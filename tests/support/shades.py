@@ -15,7 +15,7 @@ from keras_archs.images.labels import Label
 from keras_archs.images.preprocessing import Preprocessing
 from keras_archs.repository.artifact_card import ArtifactCard, Weights
 from keras_archs.runtimes.runtime import Explain
-from keras_archs.training.image_folder import LabelledImages
+from keras_archs.training.data.labelled_images import LabelledImages
 
 NAMES = ("cat", "dog", "owl", "fox", "hen", "ape", "eel")
 CARD = ArtifactCard(

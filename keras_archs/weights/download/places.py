@@ -31,7 +31,7 @@ class Place:
 
 def cache() -> Path:
     """Return the folder in which downloaded files are kept."""
-    return _keras_home() / "keras_archs" / "weights"
+    return keras_home() / "keras_archs" / "weights"
 
 
 def path_in_cache(entry: WeightsEntry, file: WeightsFile) -> Path:
@@ -49,7 +49,7 @@ def places() -> Iterator[Place]:
     for folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
         yield Place(Path(folder).expanduser(), FOLDERS, _given)
     yield Place(cache(), OWN, _own)
-    yield Place(_keras_home() / "models", "Keras", _by_name)
+    yield Place(keras_home() / "models", "Keras", _by_name)
     yield Place(_torch_home() / "hub" / "checkpoints", "Torch", _by_name)
     yield Place(hub.cache(), "Hugging Face hub", _in_hub_cache)
 
@@ -84,7 +84,7 @@ def _in_hub_cache(folder: Path, entry: WeightsEntry, file: WeightsFile) -> Itera
         yield from hub.cached(folder, file)
 
 
-def _keras_home() -> Path:
+def keras_home() -> Path:
     """Return Keras' folder, without importing Keras."""
     if "KERAS_HOME" in os.environ:
         return Path(os.environ["KERAS_HOME"]).expanduser()

@@ -1,0 +1,1 @@
+"""Images with known classes: where they are, how they are divided, what is wrong with them, and batches of them."""

@@ -1,0 +1,1 @@
+"""Accuracy of a published version on images with known classes, as numbers, table and page."""

@@ -1,0 +1,1 @@
+"""Training of whole networks: recipes, schedules, checkpoints, one process or several."""
