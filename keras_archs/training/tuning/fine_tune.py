@@ -155,6 +155,7 @@ def fine_tune(
         folder=checkpoints if team.is_first else None,
         watchers=Watchers(on_epoch, on_step, callbacks),
         frozen=recipe.freeze_statistics and not from_scratch,
+        seed=seed,
         team=team,
     )
     with team.scope():

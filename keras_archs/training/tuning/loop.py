@@ -62,6 +62,7 @@ class Training:
         folder: Folder for the best weights; None to write none.
         watchers: Functions that are told.
         frozen: Whether batch normalisation stays as it is.
+        seed: Seed of random numbers that no variable of the network holds.
         team: The processes that train together, in whose scope `run` is called.
     """
 
@@ -77,6 +78,7 @@ class Training:
         folder: Path | None,
         watchers: Watchers,
         frozen: bool,
+        seed: int,
         team: Team,
     ) -> None:
         self._model = model
@@ -88,6 +90,7 @@ class Training:
         self._folder = folder
         self._watchers = watchers
         self._frozen = frozen
+        self._seed = seed
         self._team = team
         self._per_epoch = batches.steps_per_epoch
         self._planned = recipe.epochs * self._per_epoch
@@ -144,8 +147,7 @@ class Training:
                 if self._interruption.requested or not self._best or self._team.processes > 1:
                     raise
                 stopped = "interrupted"
-        for variable, value in zip(self._model.weights, self._best, strict=True):
-            variable.assign(value)
+        _assign(self._model.weights, self._best)
         return stopped
 
     def _compile(self) -> None:
@@ -208,6 +210,8 @@ class Training:
         """Train on a batch, and return its loss and accuracy."""
         rate = learning_rate(self._recipe, self._course.progress)
         self._model.optimizer.learning_rate = rate
+        if keras.backend.backend() == "torch":
+            _seed_torch(self._seed, self._course.step)
         loss, accuracy = self._model.train_on_batch(batch.images, batch.targets)
         if not math.isfinite(loss):
             raise DivergenceError(
@@ -290,12 +294,8 @@ class Training:
         """Go on from a checkpoint."""
         self._course = checkpoint.course
         self._best = checkpoint.best
-        for variables, values in (
-            (self._model.variables, checkpoint.model),
-            (self._model.optimizer.variables, checkpoint.optimizer),
-        ):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        _assign(self._model.variables, checkpoint.model)
+        _assign(self._model.optimizer.variables, checkpoint.optimizer)
 
 
 @contextmanager
@@ -320,12 +320,25 @@ def _averaged(model: keras.Model) -> Iterator[None]:
     weights = _copies(model.trainable_variables)
     try:
         model.optimizer.finalize_variable_values(model.trainable_variables)
+        # JAX would let the prediction delete arrays that network and optimizer share
+        _assign(model.trainable_variables, _copies(model.trainable_variables))
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, weights, strict=True):
-            variable.assign(value)
+        _assign(model.trainable_variables, weights)
 
 
 def _copies(variables: Sequence[keras.Variable]) -> list[np.ndarray[Any, Any]]:
     tensors = map(keras.ops.convert_to_tensor, variables)
     return [np.array(keras.ops.convert_to_numpy(tensor)) for tensor in tensors]
+
+
+def _assign(variables: Sequence[keras.Variable], values: Sequence[np.ndarray[Any, Any]]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _seed_torch(seed: int, step: int) -> None:
+    """Begin anew the generator that Keras lets Torch draw dropout from, whose state no checkpoint has."""
+    import torch
+
+    torch.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1)[0]))
