@@ -43,11 +43,12 @@ def start(arguments: Sequence[str], log: Path, namespace: str | None = None) -> 
 def _fork_server() -> ForkServerContext:
     """Start the process from which servers are forked: importing TensorFlow takes seconds, forking does not.
 
-    Forking is safe, because the process has one thread: importing TensorFlow starts none, and OpenBLAS is told not to.
+    Forking is safe, because the process has one thread: importing TensorFlow starts none, and OpenBLAS and Arrow's
+    allocator, which pandas brings along, are told not to.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.support.tf_serving.server"])
-    with mock.patch.dict(os.environ, OPENBLAS_NUM_THREADS="1"):
+    with mock.patch.dict(os.environ, OPENBLAS_NUM_THREADS="1", JE_ARROW_MALLOC_CONF="background_thread:false"):
         multiprocessing.forkserver.ensure_running()
     return context
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,8 +194,6 @@ def test_ctrl_c_returns_the_best_weights_so_far(data: Dataset) -> None:
 def test_the_first_sigint_ends_the_training_in_order_and_is_followed_by_a_checkpoint(
     data: Dataset, tmp_path: Path
 ) -> None:
-    import signal
-
     def interrupt(step: int, steps: int) -> None:
         if step == 6:
             signal.raise_signal(signal.SIGINT)
@@ -205,8 +205,16 @@ def test_the_first_sigint_ends_the_training_in_order_and_is_followed_by_a_checkp
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.fixture
+def heeded_sigint() -> Iterator[None]:
+    """Python's own handler: a process that a shell starts in the background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_sigint")
 def test_a_second_sigint_ends_the_training_at_once(data: Dataset) -> None:
-    import signal
 
     def interrupt(step: int, steps: int) -> None:
         signal.raise_signal(signal.SIGINT)
