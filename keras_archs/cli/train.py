@@ -9,7 +9,7 @@ import typer
 
 from keras_archs.cli.duration import parse_duration
 from keras_archs.cli.output import JsonOption
-from keras_archs.cli.train_options import check_options, require_packages
+from keras_archs.cli.train_options import check_options, given_options, require_packages
 from keras_archs.training.tuning.recipes import RECIPES
 
 _METHOD = "What is trained"
@@ -195,8 +195,7 @@ def train(
     in the model repository, which a running gateway serves at once, and a run folder with config.yaml, metrics.csv,
     best.keras, predictions.csv and report.html. Ctrl-C keeps the best weights so far.
     """
-    given = {name for name in context.params if _is_given(context, name)}
-    check_options(given)
+    check_options(given_options(context))
     require_packages()
     from keras_archs.cli.train_run import NewRun, go_on, run_again, run_new
     from keras_archs.training.tuning.distributed import Distribution
@@ -224,8 +223,3 @@ def train(
             report=not no_report,
         )
         run_new(asked, runs, together, as_json=as_json)
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

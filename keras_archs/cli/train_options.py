@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from typing import Final
 
+import typer
+
 _BEGINNINGS: Final = {
     "photos": "PHOTOS",
     "data": "--data",
@@ -26,6 +28,12 @@ _ALONGSIDE: Final[Mapping[str, Collection[str]]] = {
 
 _OF_THE_WHOLE_NETWORK: Final = ("recipe", "epochs", "batch", "learning_rate", "no_flip")
 _PACKAGES: Final = {"pydantic": "pydantic", "yaml": "pyyaml", "sklearn": "scikit-learn", "openvino": "openvino"}
+
+
+def given_options(context: typer.Context) -> set[str]:
+    """Return the names of the parameters that the command line has, as opposed to defaults and environment."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
 
 
 def check_options(given: Collection[str]) -> None:

@@ -13,13 +13,17 @@ from typing import Any, cast
 
 import kubernetes_validate
 import pytest
+import typer
 import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 from starlette.types import Message, Receive, Scope, Send
+from typer.core import TyperGroup
 
 from keras_archs import __version__
+from keras_archs.cli.app import app
+from keras_archs.cli.train_options import check_options, given_options
 from serving.core.engine import BackendStatus, Engine, State, VersionStatus
 from serving.core.errors import (
     ClientDeadlineError,
@@ -34,6 +38,7 @@ from serving.settings import Settings
 ROOT = Path(__file__).parents[2]
 KUBERNETES = "1.37"
 BASE = ROOT / "docker/kubernetes/base"
+TRAINING = ROOT / "docker/kubernetes/training"
 INFERENCE_SERVICE = ROOT / "docker/kubernetes/kserve/inference-service.yaml"
 
 
@@ -45,17 +50,23 @@ def compose() -> dict[str, Any]:
 
 
 @cache
-def manifests() -> list[dict[str, Any]]:
+def manifests(folder: Path = BASE) -> list[dict[str, Any]]:
     """Load the manifests that `kubectl apply --kustomize` would send."""
     kubectl = Path(sys.executable).with_name("kubectl")
-    done = subprocess.run([kubectl, "kustomize", BASE], check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([kubectl, "kustomize", folder], check=True, capture_output=True, text=True, timeout=60)
     return list(yaml.safe_load_all(done.stdout))
 
 
-def workloads() -> dict[str, dict[str, Any]]:
+def specs(kind: str, folder: Path = BASE) -> dict[str, dict[str, Any]]:
+    """Return the specs of all objects of a kind by their names."""
+    found = [manifest for manifest in manifests(folder) if manifest["kind"] == kind]
+    return {manifest["metadata"]["name"]: manifest["spec"] for manifest in found}
+
+
+def workloads(folder: Path = BASE) -> dict[str, dict[str, Any]]:
     """Return the pod specs by the name of their Deployment or Job."""
-    owners = [manifest for manifest in manifests() if manifest["kind"] in ("Deployment", "Job")]
-    return {owner["metadata"]["name"]: owner["spec"]["template"]["spec"] for owner in owners}
+    owners = specs("Deployment", folder) | specs("Job", folder)
+    return {name: owner["template"]["spec"] for name, owner in owners.items()}
 
 
 def transformer() -> dict[str, Any]:
@@ -109,12 +120,18 @@ def test_the_gateways_of_compose_have_only_known_settings(name: str) -> None:
 # Kubernetes
 
 
-def test_the_manifests_match_their_schemas() -> None:
-    assert {manifest["kind"] for manifest in manifests()} >= {
-        "Deployment", "Service", "HorizontalPodAutoscaler", "PodDisruptionBudget", "NetworkPolicy",
-        "PersistentVolumeClaim", "Job",
-    }  # fmt: skip
-    for manifest in manifests():
+@pytest.mark.parametrize(
+    ("folder", "kinds"),
+    [
+        (BASE, {"Deployment", "HorizontalPodAutoscaler", "PodDisruptionBudget"}),
+        (TRAINING, set()),
+    ],
+    ids=["base", "training"],
+)
+def test_the_manifests_match_their_schemas(folder: Path, kinds: set[str]) -> None:
+    found = {manifest["kind"] for manifest in manifests(folder)}
+    assert found >= kinds | {"Service", "NetworkPolicy", "PersistentVolumeClaim", "Job"}
+    for manifest in manifests(folder):
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
 
 
@@ -131,7 +148,7 @@ def test_kserves_transformer_is_a_valid_pod() -> None:
 
 
 def test_every_pod_is_confined() -> None:
-    for name, pod in (workloads() | {"transformer": transformer()}).items():
+    for name, pod in (workloads() | workloads(TRAINING) | {"transformer": transformer()}).items():
         assert pod["securityContext"]["runAsNonRoot"], name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not pod["automountServiceAccountToken"], name
@@ -143,7 +160,8 @@ def test_every_pod_is_confined() -> None:
 
 
 def test_the_images_have_this_version() -> None:
-    ours = [container["image"] for pod in workloads().values() for container in pod["containers"]]
+    pods = [*workloads().values(), *workloads(TRAINING).values()]
+    ours = [container["image"] for pod in pods for container in pod["containers"]]
     ours += [container["image"] for container in transformer()["containers"]]
     tags = {image.rpartition(":")[2] for image in ours if image.startswith("keras-archs")}
     assert tags == {__version__}
@@ -159,9 +177,7 @@ def test_kubernetes_and_compose_run_the_same_tensorflow_serving() -> None:
 
 
 def test_the_gateways_of_kubernetes_have_only_known_settings_and_find_every_server() -> None:
-    services = {
-        manifest["metadata"]["name"]: manifest["spec"] for manifest in manifests() if manifest["kind"] == "Service"
-    }
+    services = specs("Service")
     (container,) = workloads()["gateway"]["containers"]
     for variable in environment(container) | environment(transformer()["containers"][0]):
         assert variable.removeprefix("KERAS_ARCHS_").lower() in Settings.model_fields
@@ -177,6 +193,69 @@ def test_nothing_is_set_by_hand_that_the_gateway_reads_from_its_container() -> N
         assert compose()[name]["deploy"]["resources"]["limits"].keys() == {"cpus", "memory"}
     for container in (*workloads()["gateway"]["containers"], *transformer()["containers"]):
         assert not by_hand & {name for name, value in environment(container).items() if value}
+
+
+def test_the_processes_of_a_training_find_each_other() -> None:
+    job = specs("Job", TRAINING)["trainer"]
+    pod = job["template"]
+    (container,) = pod["spec"]["containers"]
+    given = environment(container)
+    assert job["completions"] == job["parallelism"] == int(given["PROCESSES"])
+    assert job["completionMode"] == "Indexed"
+    # The name of pod 0 of an indexed job: JOB-0.SUBDOMAIN, where a headless service has the subdomain's name.
+    host, _, port = given["COORDINATOR"].partition(":")
+    assert host == f"trainer-0.{pod['spec']['subdomain']}"
+    service = specs("Service", TRAINING)[pod["spec"]["subdomain"]]
+    assert service["clusterIP"] == "None"
+    assert service["selector"].items() <= pod["metadata"]["labels"].items()
+    assert [entry["port"] for entry in service["ports"]] == [int(port)]
+    assert service["publishNotReadyAddresses"]
+
+
+def test_a_training_has_the_volumes_that_its_command_names() -> None:
+    pod = workloads(TRAINING)["trainer"]
+    claims = {
+        volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+        for volume in pod["volumes"]
+        if "persistentVolumeClaim" in volume
+    }
+    made = specs("PersistentVolumeClaim") | specs("PersistentVolumeClaim", TRAINING)
+    for claim in claims.values():
+        assert made[claim]["accessModes"] == ["ReadWriteMany"], claim
+    (container,) = pod["containers"]
+    mounted = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {mounted[name] for name in claims} == {"/photos", "/runs", "/models"}
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["first start", "restart"])
+def test_the_command_of_a_training_is_one_that_keras_archs_train_takes(begun: bool, tmp_path: Path) -> None:
+    job = specs("Job", TRAINING)["trainer"]
+    (container,) = job["template"]["spec"]["containers"]
+    given = environment(container)
+    for folder in ("photos", "models", "runs"):
+        (tmp_path / folder).mkdir()
+    if begun:
+        (tmp_path / "runs" / f"{given['NAME']}-1").mkdir()
+    recorded = tmp_path / "keras-archs"
+    recorded.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    recorded.chmod(0o755)
+    command = [re.sub(r"(?<![\w$}])/(photos|models|runs)\b", rf"{tmp_path}/\1", part) for part in container["command"]]
+    done = subprocess.run(
+        [*command, *container["args"]],
+        env=given | {"PATH": f"{tmp_path}:/usr/bin:/bin", "JOB_COMPLETION_INDEX": "1"},
+        check=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    name, *arguments = done.stdout.splitlines()
+    assert name == "train"
+
+    root = cast(TyperGroup, typer.main.get_command(app))
+    context = cast(typer.Context, root.commands["train"].make_context("train", arguments))
+    taken = {name: context.params[name] for name in given_options(context)}
+    check_options(taken)
+    assert ("resume" in taken) == begun
+    assert (taken["processes"], taken["process"]) == (job["completions"], 1)
+    if not begun:
+        assert taken["batch"] % job["completions"] == 0
 
 
 # monitoring
