@@ -150,7 +150,7 @@ def _faults(faults: DataFaults, data: Dataset) -> Mapping[str, Collection[str]]:
         "pairs that look alike, across the division or of two classes": [
             f"{pair.first} and {pair.second}" for pair in faults.duplicates
         ],
-        "likely label errors": [
+        "possible label errors": [
             f"{suspect.path}: {data.classes[suspect.given]}, looks like {data.classes[suspect.suggested]}"
             for suspect in faults.suspects
         ],

@@ -187,7 +187,7 @@ def test_faults_of_the_data_are_counted_and_the_first_ones_named(capsys: Capture
         "  and 2 more",
         "note: pairs that look alike, across the division or of two classes: 1",
         "  rose/1.png and tulip/2.png",
-        "note: likely label errors: 1",
+        "note: possible label errors: 1",
         "  rose/3.png: rose, looks like tulip",
         "note: classes with few training images: 1",
         "  rose: 3",

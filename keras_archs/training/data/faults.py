@@ -1,4 +1,4 @@
-"""Faults of the data: near-duplicates, likely label errors, small classes, unreadable files."""
+"""Faults of the data: near-duplicates, possible label errors, small classes, unreadable files."""
 
 from __future__ import annotations
 

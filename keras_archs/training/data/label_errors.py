@@ -1,4 +1,4 @@
-"""Images that are nearer to another class than to their own in feature space: likely label errors."""
+"""Images that are nearer to another class than to their own in feature space: possible label errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LEAST_DEVIATION: Final = 1e-6
 
 @dataclass(frozen=True)
 class Suspect:
-    """An image that is nearer to images of another class than to those of its own: a likely label error."""
+    """An image that is nearer to images of another class than to those of its own: a possible label error."""
 
     path: str
     """Path, relative to the root of the data."""

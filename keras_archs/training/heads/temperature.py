@@ -32,10 +32,15 @@ def best_temperature(logits: NDArray[np.float64], classes: NDArray[np.int32]) ->
     had been answered right and one wrong (Platt 1999, section 2.2).
 
     Args:
-        logits: Logits of images that no weight was fitted to, [N, K]; at least 1 image.
+        logits: Logits of images that no weight was fitted to, [N, K].
         classes: Class of each image, [N].
+
+    Returns:
+        The divisor; 1 if there are no images, which say nothing of the logits.
     """
     images, count = logits.shape
+    if not images:
+        return 1.0
     rest = 1 / (images + 2)
     targets = np.full(logits.shape, rest / (count - 1))
     targets[range(images), classes] = 1 - rest

@@ -41,7 +41,7 @@ def _sections(outcome: Outcome) -> Iterator[Section]:
     yield Section("Worst errors", worst_errors(outcome))
     yield Section("Least certain", least_certain(outcome))
     yield Section(_numbered("Near-duplicates", found.duplicates), faults.duplicates(outcome))
-    yield Section(_numbered("Likely label errors", found.suspects), faults.suspects(outcome))
+    yield Section(_numbered("Possible label errors", found.suspects), faults.suspects(outcome))
     yield Section(_numbered("Classes with few images", found.small_classes), faults.small_classes(outcome))
     yield Section(_numbered("Unreadable images", found.unreadable), faults.unreadable(outcome))
     yield Section(_numbered("Empty class folders", found.empty_classes), faults.empty_classes(outcome))

@@ -37,6 +37,10 @@ def test_few_images_that_are_all_answered_right_leave_a_doubt(images: int) -> No
     assert probabilities.max() == pytest.approx((images + 1) / (images + 2), abs=0.01)
 
 
+def test_without_images_the_logits_stay_as_they_are() -> None:
+    assert best_temperature(np.zeros((0, 3)), np.zeros(0, np.int32)) == 1.0
+
+
 def test_log_probabilities_are_those_of_scipy_for_logits_of_any_size() -> None:
     logits = np.array([[1000.0, 0.0, -1000.0], [1.0, 2.0, 3.0]])
     np.testing.assert_allclose(log_probabilities(logits, 2.0), log_softmax(logits / 2, axis=1), atol=1e-12)

@@ -67,7 +67,7 @@ def test_a_mirror_image_is_called_so(outcome: Outcome) -> None:
 def test_a_likely_label_error_is_a_picture_with_both_classes(outcome: Outcome) -> None:
     faults = DataFaults(suspects=(Suspect("train-4.png", "train", 1, 2, 0.9),))
     page = page_with(outcome, faults)
-    assert "Likely label errors (1)" in page.headings
+    assert "Possible label errors (1)" in page.headings
     assert "dog → owl? 90 % of neighbours train train-4.png" in page.text
     assert pictures_of_faults(outcome, faults) == 1
 
@@ -141,5 +141,5 @@ def test_planted_faults_are_found_and_shown(tmp_path: Path) -> None:
     page = Page(report(replace(outcome, data=data, validation=answers, faults=found)))
     assert "Near-duplicates (1)" in page.headings
     assert f"dog train {paths[31]} dog validation {paths[33]}" in page.text
-    assert "Likely label errors (1)" in page.headings
+    assert "Possible label errors (1)" in page.headings
     assert f"owl → cat? 100 % of neighbours train {paths[17]}" in page.text

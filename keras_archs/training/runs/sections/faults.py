@@ -21,7 +21,7 @@ from keras_archs.training.runs.outcome import LONGEST_NAME, Outcome
 PAIRS: Final = 24
 """Near-duplicates with pictures; further pairs are listed by their paths."""
 SUSPECTS: Final = 24
-"""Likely label errors with pictures; further images are listed by their paths."""
+"""Possible label errors with pictures; further images are listed by their paths."""
 
 _SIDE: Final = 144
 
@@ -107,7 +107,7 @@ def _accuracy_without(outcome: Outcome) -> str:
 
 
 def suspects(outcome: Outcome) -> str:
-    """Return the likely label errors as pictures."""
+    """Return the possible label errors as pictures."""
     found = outcome.faults.suspects
     if not found:
         return ""
