@@ -17,6 +17,7 @@ from keras_archs.layers.nested import fast_statistics, normalisations
 from keras_archs.training.data.batches import Batch, TrainingBatches
 from keras_archs.training.tuning.checkpoints import Checkpoint, Checkpoints, Course, Weights, replacing
 from keras_archs.training.tuning.distributed import Team
+from keras_archs.training.tuning.fused_normalisation import fused_normalisation
 from keras_archs.training.tuning.history import EpochMetrics
 from keras_archs.training.tuning.interruption import Interruption
 from keras_archs.training.tuning.optimizers import make_optimizer
@@ -132,6 +133,7 @@ class Training:
                 contexts.enter_context(_frozen_normalisation(self._model))
             else:
                 contexts.enter_context(fast_statistics(self._model, 1 - 1 / self._averaged_steps))
+                contexts.enter_context(fused_normalisation(self._model))
             if self._recipe.mixed_precision and has_bfloat16():
                 contexts.enter_context(in_bfloat16(self._model))
             self._compile()
