@@ -16,6 +16,7 @@ from keras_archs.runtimes.machine import usable_cores
 from keras_archs.training.data.augmentation import Augmentation
 from keras_archs.training.data.changes import Changes
 from keras_archs.training.data.labelled_images import LabelledImages
+from keras_archs.training.data.unreadable import why_unreadable
 
 # Batches that are decoded while the network trains on another.
 _AHEAD: Final = 2
@@ -180,10 +181,8 @@ class TrainingBatches:
             rng = self._rng(step.epoch, step.number * self._batch + position)
             try:
                 return index, self._changes.load(self._images.root / self._images.paths[index], rng)
-            except ImageError as error:
-                self._unreadable[index] = str(error)
-            except OSError as error:
-                self._unreadable[index] = f"{error.strerror or error}."
+            except (ImageError, OSError) as error:
+                self._unreadable[index] = why_unreadable(error)
         path, reason = next(iter(self.unreadable.items()))
         raise ValueError(f"none of the {self._batch} images of a batch can be read, e.g. {path}: {reason}")
 

@@ -15,6 +15,7 @@ from keras_archs.images.box import Box
 from keras_archs.images.decoding import load_crop
 from keras_archs.images.errors import ImageError
 from keras_archs.images.preprocessing import Preprocessing
+from keras_archs.training.data.unreadable import why_unreadable
 
 SIDE: Final = 16
 """Height and width of a reduced picture, in pixels."""
@@ -78,10 +79,8 @@ class ReducedPictures:
         for position in range(start, min(start + _IMAGES_PER_TASK, len(self._paths))):
             try:
                 self._reduce(position)
-            except ImageError as error:
-                reasons[self._paths[position]] = str(error)
-            except OSError as error:
-                reasons[self._paths[position]] = f"{error.strerror or error}."
+            except (ImageError, OSError) as error:
+                reasons[self._paths[position]] = why_unreadable(error)
         return reasons
 
     def _reduce(self, position: int) -> None:

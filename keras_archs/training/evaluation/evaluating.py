@@ -15,6 +15,7 @@ from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.runtime import Session
 from keras_archs.training.data.labelled_images import LabelledImages
 from keras_archs.training.data.parallel import in_threads
+from keras_archs.training.data.unreadable import why_unreadable
 from keras_archs.training.evaluation.answers import UNREADABLE, Answers
 
 
@@ -101,13 +102,10 @@ class _Run:
     def _load(self, index: int) -> NDArray[np.uint8] | None:
         try:
             return load_image(self._images.root / self._images.paths[index], self._card.preprocessing)
-        except ImageError as error:
-            reason = str(error)
-        except OSError as error:
-            reason = f"{error.strerror or error}."
-        with self._lock:
-            self._unreadable[index] = reason
-        return None
+        except (ImageError, OSError) as error:
+            with self._lock:
+                self._unreadable[index] = why_unreadable(error)
+            return None
 
 
 def _ranks(

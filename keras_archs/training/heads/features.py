@@ -16,6 +16,7 @@ from keras_archs.images.decoding import load_image
 from keras_archs.images.errors import ImageError
 from keras_archs.training.data.labelled_images import LabelledImages
 from keras_archs.training.data.parallel import in_threads
+from keras_archs.training.data.unreadable import why_unreadable
 from keras_archs.training.heads.feature_cache import FeatureCache, key_of
 
 if TYPE_CHECKING:
@@ -143,11 +144,8 @@ class _Run:
         try:
             content = self._paths[index].read_bytes()
             pixels = load_image(content, self._backbone.preprocessing)
-        except ImageError as error:
-            self.unreadable[index] = str(error)
-            return
-        except OSError as error:
-            self.unreadable[index] = f"{error.strerror or error}."
+        except (ImageError, OSError) as error:
+            self.unreadable[index] = why_unreadable(error)
             return
         key = key_of(content)
         decoded = time.thread_time() - started

@@ -15,6 +15,7 @@ from keras_archs.images.errors import ImageError
 from keras_archs.images.preprocessing import Preprocessing
 from keras_archs.training.data.labelled_images import LabelledImages
 from keras_archs.training.data.parallel import in_threads
+from keras_archs.training.data.unreadable import why_unreadable
 from keras_archs.training.tuning.distributed import ALONE, Team
 
 MEMORY: Final = 1_000_000_000
@@ -105,10 +106,8 @@ class Validation:
                 path = self._images.paths[positions[row]]
                 try:
                     pixels[row] = load_image(self._images.root / path, self._preprocessing)
-                except ImageError as error:
-                    self.unreadable[path] = str(error)
-                except OSError as error:
-                    self.unreadable[path] = f"{error.strerror or error}."
+                except (ImageError, OSError) as error:
+                    self.unreadable[path] = why_unreadable(error)
 
         in_threads(decode, len(positions))
         return pixels
