@@ -11,7 +11,21 @@ from typing import Annotated, TextIO
 
 import typer
 
-from keras_archs.cli import classify, compare, evaluate, export, list_info, profile, repo, scale, serve, train, weights
+from keras_archs.cli import (
+    bench,
+    classify,
+    compare,
+    evaluate,
+    export,
+    keys,
+    list_info,
+    profile,
+    repo,
+    scale,
+    serve,
+    train,
+    weights,
+)
 
 app = typer.Typer(name="keras-archs", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 app.command("list")(list_info.list_)
@@ -25,7 +39,9 @@ app.command("classify")(classify.classify)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("serve")(serve.serve)
+app.command("bench")(bench.bench)
 app.add_typer(repo.app, name="repo")
+app.add_typer(keys.app, name="keys")
 app.add_typer(weights.app, name="weights")
 
 

@@ -1,7 +1,8 @@
-"""`keras-archs classify`: classes of images, without a server."""
+"""`keras-archs classify`: classes of images, on this machine or by a gateway."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 from keras_archs.cli.output import JsonOption, working, write_json, write_table
 from keras_archs.cli.quiet import import_keras, quiet_tensorflow
+from keras_archs.cli.server_options import KeyOption
 from keras_archs.images.decoding import load_image
 from keras_archs.images.errors import ImageError
 from keras_archs.images.labels import ClassScore, Label, best_classes, imagenet_labels
@@ -26,11 +28,14 @@ if TYPE_CHECKING:
     from keras_archs.images.preprocessing import Preprocessing
 
 
+_TOP_K = 5
+
+
 class _Answer(NamedTuple):
-    probabilities: NDArray[np.float32]
-    labels: Sequence[Label]
+    images: list[Sequence[ClassScore]]
+    """Best classes of each image."""
     source: dict[str, Any]
-    """Model, weights and, with a repository, version: the first entries of the JSON document."""
+    """Model, weights and, unless Keras answered, version: the first entries of the JSON document."""
 
 
 def classify(
@@ -52,38 +57,77 @@ def classify(
         Path | None,
         typer.Option(metavar="DIR", help="Classify with a model published in this folder, with its own labels."),
     ] = None,
-    version: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Version in --repository; the newest by default.")
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Ask a running gateway, such as http://127.0.0.1:8000.")
     ] = None,
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Number of classes to show for each image.")] = 5,
+    key: KeyOption = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Version in --repository or at --url; the newest by default.")
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, show_default=str(_TOP_K), help="Number of classes to show for each image."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Classify images on this machine, without a server.
+    """Classify images on this machine or, with --url, by a running gateway.
 
-    Without --repository, Keras runs a model with ImageNet's classes. With --repository, a published version runs on
-    OpenVINO, or on TensorFlow if OpenVINO is not installed; this starts faster and knows the labels of your own model.
+    Without --repository and --url, Keras runs a model with ImageNet's classes. With --repository, a published version
+    runs on OpenVINO, or on TensorFlow if OpenVINO is not installed; this starts faster and knows the labels of your own
+    model.
     """
-    if repository is None:
-        if version is not None:
-            raise ValueError("--version is the version of a published model: give --repository DIR as well")
-        answer = _classify_with_keras(images, model, weights or "imagenet")
+    if url is not None and repository is not None:
+        raise ValueError("--url asks a gateway, --repository runs the model here: give one of them")
+    if weights is not None and (url is not None or repository is not None):
+        place = "--repository" if repository else "--url"
+        raise ValueError(f"--weights does not go with {place}: a published version has weights of its own")
+    if url is not None:
+        answer = _classify_at_gateway(images, url, key, model, version, top_k)
+    elif repository is not None:
+        answer = _classify_with_repository(images, repository, model, version, top_k or _TOP_K)
+    elif version is not None:
+        raise ValueError("--version is the version of a published model: give --repository DIR or --url URL as well")
     else:
-        if weights is not None:
-            raise ValueError("--weights does not go with --repository: a published version has weights of its own")
-        answer = _classify_with_repository(images, repository, model, version)
-    results = [best_classes(scores, answer.labels, top_k) for scores in answer.probabilities]
+        answer = _classify_with_keras(images, model, weights or "imagenet", top_k or _TOP_K)
     if as_json:
         documents = [
             {"image": image, "predictions": [asdict(score) for score in best]}
-            for image, best in zip(images, results, strict=True)
+            for image, best in zip(images, answer.images, strict=True)
         ]
         write_json({**answer.source, "images": documents})
         return
-    for image, best in zip(images, results, strict=True):
+    for image, best in zip(images, answer.images, strict=True):
         _write_text(image if len(images) > 1 else None, best)
 
 
-def _classify_with_keras(images: Sequence[str], model: str, weights: str) -> _Answer:
+def _classify_at_gateway(
+    images: Sequence[str], url: str, key: str | None, model: str, version: int | None, top_k: int | None
+) -> _Answer:
+    from keras_archs.client import AsyncClient, Classification  # needs the extra `client`
+
+    async def ask() -> list[Classification]:
+        async with AsyncClient(url, key=key) as client:
+            chosen, limit = version, top_k
+            if chosen is None:  # the same version for all images of a large batch
+                details = await client.model(model)
+                chosen, limit = details.version, limit and min(limit, len(details.labels))
+            return await client.classify(images, model, version=chosen, top_k=limit)
+
+    with working(f"Asking {url}"):
+        answers = asyncio.run(ask())  # Ctrl-C ends asyncio's requests at once, but not those of threads
+    first = answers[0]
+    _note_untrained(model, first.version, is_trained=first.trained)
+    source = {
+        "model": model,
+        "version": first.version,
+        "weights": first.weights,
+        "trained": first.trained,
+        "multi_label": first.multi_label,
+    }
+    return _Answer([answer.scores for answer in answers], source)
+
+
+def _classify_with_keras(images: Sequence[str], model: str, weights: str, top_k: int) -> _Answer:
     preprocessing = model_card(model).preprocessing
     pixels = _load(images, preprocessing)
     with working(f"Classifying with {model}"):
@@ -96,10 +140,12 @@ def _classify_with_keras(images: Sequence[str], model: str, weights: str) -> _An
                 "--repository DIR"
             )
         probabilities = network.predict(preprocessing.normalize(pixels), verbose=0)
-    return _Answer(probabilities, imagenet_labels(), {"model": model, "weights": weights})
+    return _Answer(_best(probabilities, imagenet_labels(), top_k), {"model": model, "weights": weights})
 
 
-def _classify_with_repository(images: Sequence[str], repository: Path, model: str, version: int | None) -> _Answer:
+def _classify_with_repository(
+    images: Sequence[str], repository: Path, model: str, version: int | None, top_k: int
+) -> _Answer:
     version_dir = find_version(repository, model, version)
     card = read_card(version_dir)
     pixels = _load(images, card.preprocessing)
@@ -107,8 +153,7 @@ def _classify_with_repository(images: Sequence[str], repository: Path, model: st
         with quiet_tensorflow():
             runtime = installed_runtime(cache_dir=repository / CONVERSION_CACHE)
         probabilities = predict(load_version(runtime, version_dir, card), pixels)
-    if not card.weights.trained:
-        typer.echo(f"note: {model} version {version_dir.name} has untrained weights: its scores mean nothing", err=True)
+    _note_untrained(model, int(version_dir.name), is_trained=card.weights.trained)
     source = {
         "model": model,
         "version": int(version_dir.name),
@@ -116,7 +161,16 @@ def _classify_with_repository(images: Sequence[str], repository: Path, model: st
         "trained": card.weights.trained,
         "multi_label": card.multi_label,
     }
-    return _Answer(probabilities, card.labels, source)
+    return _Answer(_best(probabilities, card.labels, top_k), source)
+
+
+def _best(probabilities: NDArray[np.float32], labels: Sequence[Label], top_k: int) -> list[Sequence[ClassScore]]:
+    return [best_classes(scores, labels, top_k) for scores in probabilities]
+
+
+def _note_untrained(model: str, version: int, *, is_trained: bool) -> None:
+    if not is_trained:
+        typer.echo(f"note: {model} version {version} has untrained weights: its scores mean nothing", err=True)
 
 
 def _load(images: Sequence[str], preprocessing: Preprocessing) -> NDArray[np.uint8]:

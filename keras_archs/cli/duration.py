@@ -6,7 +6,7 @@ import re
 
 import typer
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", re.ASCII)
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
 
 
 def parse_duration(text: str) -> float:
@@ -19,8 +19,8 @@ def parse_duration(text: str) -> float:
         typer.BadParameter: The text is no duration above 0.
     """
     match = _DURATION.fullmatch(text.strip().lower())
-    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + seconds
     if not total:
         raise typer.BadParameter(f"a duration is e.g. 90s, 10m or 1h30m, above 0; got {text!r}")
-    return float(total)
+    return total

@@ -14,9 +14,15 @@ def _flag(text: str, **options: Any) -> Any:
 
 
 def serve(
+    config: Annotated[
+        Path | None, _flag("TOML file of settings, which flags override; read again on SIGHUP.", metavar="FILE")
+    ] = None,
     repository: Annotated[Path | None, _flag("Folder of the model repository.", metavar="DIR")] = None,
     host: Annotated[str | None, _flag("Address to listen on.")] = None,
     port: Annotated[int | None, _flag("Port to listen on; 0 for any free one.", min=0, max=65535)] = None,
+    grpc_port: Annotated[
+        int | None, _flag("Port of the Open Inference Protocol over gRPC; 0 for any free one.", min=0, max=65535)
+    ] = None,
     engine: Annotated[
         Literal["embedded", "tf-serving"] | None, _flag("Where models run: in this process, or in TensorFlow Serving.")
     ] = None,
@@ -29,15 +35,23 @@ def serve(
     precision: Annotated[
         Literal["f32", "bf16", "auto"] | None, _flag("Arithmetic of OpenVINO; auto for the fastest.")
     ] = None,
-    threads: Annotated[int | None, _flag("Threads for inference in this process.", min=1)] = None,
+    processes: Annotated[int | None, _flag("Processes that answer requests.", min=1)] = None,
+    threads: Annotated[int | None, _flag("Threads for inference in each process.", min=1)] = None,
     preload: Annotated[
         list[str] | None, _flag("Model to load before the gateway reports ready; repeatable.", metavar="NAME")
     ] = None,
     memory_limit_mb: Annotated[int | None, _flag("Memory for loaded models, in MB.", min=1)] = None,
     max_body_mb: Annotated[float | None, _flag("Largest request body, in MB.")] = None,
+    keys: Annotated[
+        Path | None, _flag("File or folder of keys, from keras-archs keys; requests then need a key.", metavar="PATH")
+    ] = None,
+    no_auth: Annotated[
+        bool | None, typer.Option("--no-auth", help="Let other hosts in without a key.", show_default=False)
+    ] = None,
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"] | None, _flag("Least severe messages to log.")
     ] = None,
+    log_format: Annotated[Literal["text", "json"] | None, _flag("Form of the log's lines.")] = None,
 ) -> None:
     """Serve the models of a repository over HTTP.
 
@@ -45,18 +59,24 @@ def serve(
     overrides its variable.
     """
     given = {
+        "config": config,
         "repository": repository,
         "host": host,
         "port": port,
+        "grpc_port": grpc_port,
         "engine": engine,
         "backend": tuple(backend) if backend else None,
         "runtime": runtime,
         "precision": precision,
+        "processes": processes,
         "threads": threads,
         "preload": tuple(preload) if preload else None,
         "memory_limit_mb": memory_limit_mb,
         "max_body_mb": max_body_mb,
+        "keys": keys,
+        "no_auth": no_auth,
         "log_level": log_level,
+        "log_format": log_format,
     }
     try:
         from serving.run import serve as run

@@ -1,12 +1,14 @@
-"""`keras-archs classify`, with Keras and with a published version."""
+"""`keras-archs classify`, with Keras, with a published version, and by a gateway."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ from keras_archs.cli.app import run
 from keras_archs.repository import artifact
 from keras_archs.repository.checksums import checksums
 from tests.support.command_line import Captured, command, failure
+from tests.support.scripted_server import Scripted, answer, scripted_server
 
 
 def test_keras_finds_the_espresso_and_logs_nothing(coffee: Path) -> None:
@@ -179,3 +182,81 @@ def test_an_image_is_checked_before_the_runtime_starts(
 ) -> None:
     monkeypatch.delattr("keras_archs.cli.classify.installed_runtime")
     assert "nowhere.jpg: No such file" in failure(capsys, classify_published(Path("nowhere.jpg"), repository))
+
+
+# with --url
+
+
+def classify_at(url: str, *options: str) -> list[str]:
+    return ["classify", "--url", url, "--model", "tiny", *options]
+
+
+def test_a_gateway_gives_the_same_answer_as_the_repository(
+    capsys: Captured, coffee: Path, repository: Path, url: str
+) -> None:
+    options = [str(coffee), str(coffee), "--version", "1"]
+    outputs = []
+    for place in (["--repository", str(repository)], ["--url", url]):
+        assert run(["classify", *options, "--model", "tiny", *place]) == 0
+        outputs.append(capsys.readouterr())
+    assert outputs[0] == outputs[1]
+
+
+def test_a_gateways_answer_is_a_document_too(capsys: Captured, coffee: Path, url: str) -> None:
+    assert run(classify_at(url, str(coffee), "--json")) == 0
+    document = json.loads(capsys.readouterr().out)
+    (result,) = document.pop("images")
+    assert (document["model"], document["version"], document["trained"]) == ("tiny", 2, True)
+    assert result["image"] == str(coffee)
+    assert [score["label"] for score in result["predictions"]] == ["two", "zero", "one"]
+
+
+def test_a_version_with_few_classes_gives_all_of_them(capsys: Captured, coffee: Path, url: str) -> None:
+    for options in ([], ["--version", "1"], ["--top-k", "9"]):
+        assert run(classify_at(url, str(coffee), *options)) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 4
+    assert "top_k is from 1 to 3" in failure(capsys, classify_at(url, str(coffee), "--version", "1", "--top-k", "9"))
+
+
+def test_a_gateways_error_is_one_line(capsys: Captured, coffee: Path, url: str) -> None:
+    assert "no model 'huge' is published" in failure(capsys, classify_at(url, str(coffee), "--model", "huge"))
+    assert "has no version 9" in failure(capsys, classify_at(url, str(coffee), "--version", "9"))
+    assert "nowhere.jpg: No such file" in failure(capsys, classify_at(url, "nowhere.jpg"))
+    assert "cannot connect to http://127.0.0.1:1" in failure(capsys, classify_at("http://127.0.0.1:1", str(coffee)))
+
+
+def test_ctrl_c_ends_a_request_that_waits(coffee: Path) -> None:
+    with scripted_server(Scripted(hangs=True)) as server:
+        arguments = classify_at(server.url, str(coffee), "--version", "1")
+        start = ["env", "--default-signal=INT", sys.executable, "-c", "from keras_archs.cli import main; main()"]
+        with subprocess.Popen([*start, *arguments]) as process:
+            while not server.received:
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=15) == 130
+
+
+def test_the_key_comes_from_the_environment(capsys: Captured, coffee: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_ARCHS_KEY", "from-the-environment")
+    with scripted_server(answer({}, 500)) as server:
+        failure(capsys, classify_at(server.url, str(coffee)))
+        failure(capsys, classify_at(server.url, str(coffee), "--key", "from-the-option"))
+    sent = [received.headers["authorization"] for received in server.received]
+    assert sent == ["Bearer from-the-environment", "Bearer from-the-option"]
+
+
+@pytest.mark.parametrize("options", [["--repository", "models"], ["--weights", "imagenet"]])
+def test_a_gateway_has_models_of_its_own(capsys: Captured, coffee: Path, options: list[str]) -> None:
+    assert "--url" in failure(capsys, classify_at("http://127.0.0.1:1", str(coffee), *options))
+
+
+def test_asking_a_gateway_needs_neither_keras_nor_a_runtime(coffee: Path, url: str) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", CLASSIFY, *classify_at(url, str(coffee))[1:]],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert process.stderr == "0 []\n"
+    assert "two" in process.stdout

@@ -28,7 +28,8 @@ def test_only_given_flags_are_passed_to_the_gateway(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_missing_package_names_the_extra_to_install(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "serving.run")
+    for module in ("serving.run", "serving.protocols.server"):
+        monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert "needs uvicorn" in failure(capsys, ["serve"])
     assert "pip install 'keras-archs[serve]'" in failure(capsys, ["serve"])
