@@ -1,8 +1,7 @@
-"""The gateway's process: settings, logging, a listening socket, uvicorn."""
+"""The gateway's processes: settings, logging, listening sockets, uvicorn."""
 
 from __future__ import annotations
 
-import functools
 import gc
 import logging
 import os
@@ -10,17 +9,21 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-from asgi_correlation_id import CorrelationIdFilter
+from fastapi import FastAPI
 from pydantic import ValidationError
-from starlette.types import ASGIApp
 
-from serving.app import create_app
-from serving.protocols.connections import ConnectionLimits, LimitedConnection
-from serving.settings import PREFIX, Settings
+from serving import logs
+from serving.processes import Processes
+from serving.protocols.connections import ConnectionLimits
+from serving.protocols.server import GatewayServer, create_server
+from serving.settings import PREFIX, RELOADED, Settings
+from serving.tls import Certificate
 from serving.web import SAMPLE
 
 RESERVED_DESCRIPTORS = 100
@@ -41,54 +44,76 @@ def serve(**flags: Any) -> None:
         ValueError: A setting is invalid.
         OSError: The address is in use or does not exist.
     """
+    settings = read_settings(flags)
+    logs.configure(settings)
+    with ExitStack() as open_sockets:
+        listeners = [open_sockets.enter_context(_listen(settings.host, settings.port))]
+        if settings.admin_port is not None:
+            listeners.append(open_sockets.enter_context(_listen(settings.admin_host, settings.admin_port)))
+            settings = settings.model_copy(update={"admin_port": _port(listeners[1])})
+        if settings.processes == 1:
+            _work(settings, flags, listeners)
+        else:
+            _announce(settings, _port(listeners[0]))
+            _work_in_processes(settings, flags, listeners, stopping=open_sockets.close)
+
+
+def read_settings(flags: Mapping[str, Any]) -> Settings:
+    """Return the settings from flags, environment and file; ValueError, in one line, if a setting is invalid."""
     try:
-        settings = Settings(**flags)
+        return Settings(**flags)
     except ValidationError as error:
         # a default that depends on an invalid setting is no error of its own
         invalid = [details for details in error.errors() if details["type"] != "default_factory_not_called"]
         raise ValueError("; ".join(map(_describe, invalid))) from None
-    _log_to_stderr(settings.log_level)
+
+
+def _work(settings: Settings, flags: Mapping[str, Any], listeners: list[socket.socket]) -> None:
+    """Answer requests, in this process."""
+    from serving.app import create_app  # with prometheus_client, which looks for its shared folder when it is imported
+
     limits = ConnectionLimits(
         connections=max(1, min(settings.max_connections, _raise_descriptor_limit() - RESERVED_DESCRIPTORS)),
         head_seconds=settings.header_timeout,
         answer_seconds=settings.upload_timeout,
     )
-    server = create_server(create_app(settings), limits, shutdown_timeout=settings.shutdown_timeout)
+    app = create_app(settings)
+    limits.on_refusal = app.state.metrics.requests.refuse_connection
+    certificate: Certificate | None = app.state.certificate
+    server = create_server(
+        app,
+        limits,
+        shutdown_timeout=settings.shutdown_timeout,
+        drain_seconds=settings.drain_seconds,
+        on_drain=app.state.drain,
+        on_reload=Reload(app, limits, flags).take,
+        tls=certificate.context if certificate else None,
+    )
     gc.collect()
     gc.freeze()  # modules are never garbage, and looking through them again and again stops all threads for 0.1 s
-    with _listen(settings.host, settings.port) as listener:
-        _handle_signals()
-        _announce(settings, listener.getsockname()[1])
-        server.run(sockets=[listener])
+    _handle_signals(server)
+    if settings.processes == 1:
+        _announce(settings, _port(listeners[0]))
+    server.run(sockets=listeners)
 
 
-def create_server(app: ASGIApp, limits: ConnectionLimits, *, shutdown_timeout: int) -> uvicorn.Server:
-    """Create a server whose connections are limited.
+def _work_in_processes(
+    settings: Settings, flags: Mapping[str, Any], listeners: list[socket.socket], stopping: Callable[[], None]
+) -> None:
+    def work() -> None:
+        # a process that takes the place of another has missed what the others have reloaded
+        _work(_with_reloaded(settings, flags), flags, listeners)
 
-    Args:
-        app: Application to serve.
-        limits: Limits on connections.
-        shutdown_timeout: Seconds for requests in flight to finish at shutdown.
-    """
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http=functools.partial(LimitedConnection, limits=limits),  # type: ignore[arg-type]  # called, never derived
-            ws="none",
-            log_config=None,
-            access_log=False,  # /metrics counts requests at a fraction of the cost of a log line each
-            server_header=False,
-            timeout_graceful_shutdown=shutdown_timeout,
-            timeout_notify=0,  # at each of uvicorn's ticks, once a second
-        )
-    )
+    with tempfile.TemporaryDirectory(prefix="keras-archs-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # in which the processes add up their metrics
 
-    async def check_connections() -> None:
-        for connection in list(server.server_state.connections):
-            connection.check()  # type: ignore[union-attr]
+        def ended(process: int) -> None:
+            from prometheus_client.multiprocess import mark_process_dead
 
-    server.config.callback_notify = check_connections
-    return server
+            mark_process_dead(process, folder)  # type: ignore[no-untyped-call]
+
+        processes = Processes(work, settings.processes, ended=ended, stopping=stopping)
+        processes.run(pass_on=(signal.SIGHUP,) if _hangup_means_reload() else ())
 
 
 def _raise_descriptor_limit() -> int:
@@ -98,14 +123,61 @@ def _raise_descriptor_limit() -> int:
     return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
-def _handle_signals() -> None:
+def _handle_signals(server: GatewayServer) -> None:
     """Set what SIGTERM and SIGHUP do; uvicorn finishes the requests in flight before it passes SIGTERM on."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL and not (sys.stdin and sys.stdin.isatty()):
-        # a service manager asks for a reload; at a terminal, the signal means that the terminal was closed
-        signal.signal(
-            signal.SIGHUP, lambda *_: log.info("SIGHUP: nothing to reload, because the repository is watched")
-        )
+    if _hangup_means_reload():
+        signal.signal(signal.SIGHUP, lambda *_: server.reload())
+
+
+def _hangup_means_reload() -> bool:
+    """Return whether SIGHUP comes from a service manager; at a terminal, it means that the terminal was closed."""
+    return signal.getsignal(signal.SIGHUP) == signal.SIG_DFL and not (sys.stdin and sys.stdin.isatty())
+
+
+class Reload:
+    """Takes the settings that may change from the file of settings, while the gateway runs."""
+
+    def __init__(self, app: FastAPI, limits: ConnectionLimits, flags: Mapping[str, Any]) -> None:
+        """Note the settings of a running application.
+
+        Args:
+            app: The application.
+            limits: Limits of its connections.
+            flags: Settings that override environment and file.
+        """
+        self._app = app
+        self._limits = limits
+        self._flags = flags
+        self._settings = read_settings(flags)
+
+    async def take(self) -> None:
+        """Take what has changed; if a setting is invalid, log it and take nothing."""
+        try:
+            new = read_settings(self._flags)
+        except (ValueError, OSError) as error:
+            log.error("SIGHUP: all settings stay as they were: %s", error)
+            return
+        changed = {name for name in Settings.model_fields if getattr(new, name) != getattr(self._settings, name)}
+        taken, others = sorted(changed & RELOADED), sorted(changed - RELOADED)
+        await self._app.state.reload(new)
+        self._limits.head_seconds, self._limits.answer_seconds = new.header_timeout, new.upload_timeout
+        logs.set_level(new.log_level)
+        self._settings = _with(self._settings, new)
+        log.info("SIGHUP: keys were read again; changed settings: %s", ", ".join(taken) or "none")
+        if others:
+            log.warning("SIGHUP: these changed settings need a restart: %s", ", ".join(others))
+
+
+def _with_reloaded(settings: Settings, flags: Mapping[str, Any]) -> Settings:
+    try:
+        return _with(settings, read_settings(flags))
+    except (ValueError, OSError):
+        return settings
+
+
+def _with(settings: Settings, new: Settings) -> Settings:
+    return settings.model_copy(update={name: getattr(new, name) for name in RELOADED})
 
 
 def _describe(error: Any) -> str:
@@ -114,15 +186,6 @@ def _describe(error: Any) -> str:
         return str(error["msg"]).removeprefix("Value error, ")
     name = ".".join(str(part) for part in error["loc"])
     return f"setting {name} ({PREFIX}{name.upper()}): {error['msg']}; got {error['input']!r}"
-
-
-def _log_to_stderr(level: str) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s [%(correlation_id)s] %(name)s: %(message)s"))
-    handler.addFilter(CorrelationIdFilter(default_value="-"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    # a line for each malformed form, of which `failure_log` has one already, and no more than a disk can hold
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -134,13 +197,24 @@ def _listen(host: str, port: int) -> socket.socket:
         raise OSError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from error
 
 
+def _port(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port
+
+
+def _url(settings: Settings, host: str, port: int) -> str:
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
 def _announce(settings: Settings, port: int) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = f"http://{host}:{port}"
+    url = _url(settings, settings.host, port)
+    docs = url if settings.admin_port is None else _url(settings, settings.admin_host, settings.admin_port)
+    key = '-H "X-API-Key: $KERAS_ARCHS_KEY" ' if settings.needs_credentials else ""
     model = settings.preload[0] if settings.preload else "efficientnet-lite0"
     sample = SAMPLE.relative_to(Path.cwd()) if SAMPLE.is_relative_to(Path.cwd()) else SAMPLE
     print(  # noqa: T201  the command's output
-        f"\n  page  {url}/\n  docs  {url}/docs\n"
-        f"  try   curl -s -H 'Content-Type: image/jpeg' --data-binary @{sample} {url}/classify/{model}\n",
+        f"\n  page  {url}/\n  docs  {docs}/docs\n"
+        f"  try   curl -s {key}-H 'Content-Type: image/jpeg' --data-binary @{sample} {url}/classify/{model}\n",
         flush=True,
     )

@@ -1,74 +1,144 @@
 """Admission: how many requests, and how many bytes of their bodies, the gateway holds at the same time.
 
-Every protocol asks before it reads a body. The memory is shared between clients: when it is full, the client whose
-bodies take the most of it loses one that is still arriving to a client that holds less.
+Every protocol asks before it reads a body. A request is refused at once if its answer would come too late. Memory and
+places are shared between callers: when they are taken, the caller that has the most of them for its weight loses one to
+a caller that has less.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 
+from serving.core.access import Caller
+from serving.core.backlog import Backlog
 from serving.core.errors import OverloadedError
 
 
 class Admission:
-    """The limits, and what is admitted at present. Use it on the event loop only."""
+    """The limits, and what is admitted at present. Use it on the event loop only.
 
-    def __init__(self, *, max_requests: int, max_bytes: int) -> None:
+    Attributes:
+        max_requests: Requests that may wait or run at the same time, from the end of their body to their answer.
+        max_bytes: Bytes of all bodies, from the first byte to the answer.
+        timeout_seconds: Seconds until the deadline of requests that have no deadline of their own.
+    """
+
+    def __init__(
+        self, *, max_requests: int, max_bytes: int, timeout_seconds: float = math.inf, backlog: Backlog | None = None
+    ) -> None:
         """Start with nothing admitted.
 
         Args:
-            max_requests: Requests that may wait or run at the same time, from the end of their body to their answer.
-            max_bytes: Bytes of all bodies, from the first byte to the answer.
+            max_requests: See the attribute.
+            max_bytes: See the attribute.
+            timeout_seconds: See the attribute.
+            backlog: Knows how long a request would take; None to refuse nothing because of its deadline.
         """
         self.max_requests = max_requests
         self.max_bytes = max_bytes
-        self._running = 0
-        self._bytes: Counter[str] = Counter()  # by client
+        self.timeout_seconds = timeout_seconds
+        self._backlog = backlog or Backlog()
+        self._bytes: Counter[str] = Counter()  # by caller
         self._uploads: dict[Place, None] = {}  # whose body is arriving, in order of arrival
+        self._running: dict[Place, None] = {}  # whose body has arrived, in that order
+        self._running_by_caller: Counter[str] = Counter()
 
-    def enter(self, client: str, size: int, give_up: Callable[[], None]) -> Place:
+    @property
+    def running(self) -> int:
+        """Number of requests that wait or run, whose body has arrived."""
+        return len(self._running)
+
+    @property
+    def uploading(self) -> int:
+        """Number of requests whose body is arriving."""
+        return len(self._uploads)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all bodies."""
+        return self._bytes.total()
+
+    def check(self, caller: Caller, timeout_seconds: float | None = None) -> None:
+        """Refuse a request that cannot be answered in time, which costs little.
+
+        Args:
+            caller: Who asks.
+            timeout_seconds: Seconds until the deadline of the request; None for the default.
+
+        Raises:
+            OverloadedError: There is no place, or the answer would come after the deadline.
+        """
+        if len(self._running) >= self.max_requests and self._greediest(caller) is None:
+            raise self._full(caller)
+        allowed = self.timeout_seconds if timeout_seconds is None else min(timeout_seconds, self.timeout_seconds)
+        expected = self._backlog.expected_seconds(caller)
+        if self._backlog.caution * expected > allowed:
+            raise OverloadedError(
+                f"an answer takes about {expected:.2g} s now, too long for a deadline of {allowed:g} s; try again",
+                retry_after=_whole_seconds(self._backlog.caution * expected - allowed),
+                reason="deadline",
+            )
+
+    def enter(
+        self, caller: Caller, size: int, give_up: Callable[[], None], timeout_seconds: float | None = None
+    ) -> Place:
         """Admit a request whose body has not been read.
 
         Args:
-            client: Who sends the request, such as a network address; clients share the memory.
+            caller: Who sends the request.
             size: Bytes that the body is known to have, 0 if unknown.
-            give_up: Called if another client needs the memory: the body must not be read further.
+            give_up: Called if another caller needs the memory or the place: the request must end with an error.
+            timeout_seconds: Seconds until the deadline of the request; None for the default.
 
         Returns:
-            The place of the request, which the caller leaves when the request is answered.
+            The place of the request, which the protocol leaves when the request is answered.
 
         Raises:
-            OverloadedError: There is no room at present.
+            OverloadedError: There is no room at present, or the answer would come after the deadline.
         """
-        self._check_running()
-        place = Place(self, client, give_up)
+        self.check(caller, timeout_seconds)
+        place = Place(self, caller, give_up)
         place.grow_to(size)
         self._uploads[place] = None
         return place
 
-    def _check_running(self) -> None:
-        if self._running >= self.max_requests:
-            raise OverloadedError(f"{self._running} requests are waiting or running; try again")
+    def _full(self, caller: Caller) -> OverloadedError:
+        return OverloadedError(
+            f"{len(self._running)} requests are waiting or running; try again",
+            retry_after=_whole_seconds(self._backlog.expected_seconds(caller)),
+            reason="pending",
+        )
 
-    def _make_room(self, client: str, size: int) -> None:
-        """Free memory for `size` more bytes of a client, taken from clients that hold more than it will hold."""
+    def _greediest(self, caller: Caller) -> Place | None:
+        """Return the newest running request of the caller with the most, if it has more than `caller` would have."""
+        own = (self._running_by_caller[caller.name] + 1) / caller.weight
+        shares = {place.caller.name: place.share for place in self._running}
+        name = max(shares, key=shares.__getitem__, default="")
+        if name == caller.name or shares.get(name, 0) <= own:
+            return None
+        return next(place for place in reversed(self._running) if place.caller.name == name)
+
+    def _make_room(self, caller: Caller, size: int) -> None:
+        """Free memory for `size` more bytes of a caller, taken from callers that hold more than it will hold."""
         lacking = self._bytes.total() + size - self.max_bytes
         if lacking <= 0:
             return
         held = self._bytes.copy()
-        uploads = list(self._uploads)
+        uploads = [upload for upload in self._uploads if upload.size]
         victims = []
         while lacking > 0:
-            victim = max(uploads, key=lambda upload: (held[upload.client], upload.size), default=None)
-            if victim is None or held[victim.client] <= held[client] + size:
+            victim = max(uploads, key=lambda upload: (held[upload.caller.name], upload.size), default=None)
+            if victim is None or held[victim.caller.name] <= held[caller.name] + size:
                 raise OverloadedError(
-                    f"the bodies of all requests may have {self.max_bytes} bytes together, which are taken; try again"
+                    f"the bodies of all requests may have {self.max_bytes} bytes together, which are taken; try again",
+                    retry_after=_whole_seconds(self._backlog.expected_seconds(caller)),
+                    reason="bytes",
                 )
             uploads.remove(victim)
             victims.append(victim)
-            held[victim.client] -= victim.size
+            held[victim.caller.name] -= victim.size
             lacking -= victim.size
         for victim in victims:
             victim.leave()
@@ -78,12 +148,16 @@ class Admission:
 class Place:
     """What one request holds."""
 
-    def __init__(self, admission: Admission, client: str, give_up: Callable[[], None]) -> None:
+    def __init__(self, admission: Admission, caller: Caller, give_up: Callable[[], None]) -> None:
         self._admission = admission
-        self._is_running = False
-        self.client = client
+        self.caller = caller
         self.give_up = give_up
         self.size = 0
+
+    @property
+    def share(self) -> float:
+        """Running requests of the caller for its weight."""
+        return self._admission._running_by_caller[self.caller.name] / self.caller.weight
 
     def grow_to(self, size: int) -> None:
         """Hold `size` bytes, unless the place holds more already.
@@ -92,8 +166,8 @@ class Place:
             OverloadedError: There is no room for them at present.
         """
         if size > self.size:
-            self._admission._make_room(self.client, size - self.size)
-            self._admission._bytes[self.client] += size - self.size
+            self._admission._make_room(self.caller, size - self.size)
+            self._admission._bytes[self.caller.name] += size - self.size
             self.size = size
 
     def run(self) -> None:
@@ -102,16 +176,31 @@ class Place:
         Raises:
             OverloadedError: They are all taken.
         """
-        self._admission._check_running()
-        self._admission._uploads.pop(self, None)
-        self._admission._running += 1
-        self._is_running = True
+        admission = self._admission
+        if len(admission._running) >= admission.max_requests:
+            victim = admission._greediest(self.caller)
+            if victim is None:
+                raise admission._full(self.caller)
+            victim.leave()
+            victim.give_up()
+        admission._uploads.pop(self, None)
+        admission._running[self] = None
+        admission._running_by_caller[self.caller.name] += 1
 
     def leave(self) -> None:
         """Free what the request holds. A place that was left may be left again."""
-        self._admission._uploads.pop(self, None)
-        self._admission._bytes[self.client] -= self.size
-        if not self._admission._bytes[self.client]:
-            del self._admission._bytes[self.client]
-        self._admission._running -= self._is_running
-        self.size, self._is_running = 0, False
+        admission, name = self._admission, self.caller.name
+        admission._uploads.pop(self, None)
+        admission._bytes[name] -= self.size
+        self.size = 0
+        if self in admission._running:
+            del admission._running[self]
+            admission._running_by_caller[name] -= 1
+        for counts in (admission._bytes, admission._running_by_caller):
+            if not counts[name]:
+                del counts[name]
+
+
+def _whole_seconds(seconds: float) -> int:
+    """Return whole seconds for a `Retry-After`, at least 1."""
+    return max(1, math.ceil(seconds))

@@ -1,4 +1,4 @@
-"""Decode the images of requests, within bounds on pixels, memory and work, and fairly between clients."""
+"""Decode the images of requests, within bounds on pixels, memory and work, and fairly between callers."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from keras_archs.images.errors import ImageError, ImageTooLargeError, Unsupporte
 from keras_archs.images.formats import Picture, inspect
 from keras_archs.images.preprocessing import Preprocessing
 from serving.core import errors
+from serving.core.access import Caller
 from serving.core.allocator import return_large_blocks
-from serving.core.fair_pool import SHARE, FairPool, Prepared
+from serving.core.fair_pool import SHARE, FairPool, Prepared, light
+from serving.core.observer import ImageSize
 from serving.core.workers import Timed
 
 Result = TypeVar("Result")
@@ -40,35 +42,54 @@ class Decoder:
         self._pool = FairPool(workers, max_memory, "decode")
 
     async def decode(
-        self, images: Sequence[bytes], preprocessing: Preprocessing, client: str
+        self,
+        images: Sequence[bytes],
+        preprocessing: Preprocessing,
+        caller: Caller,
+        *,
+        seen: Callable[[ImageSize], None] = lambda _: None,
     ) -> Timed[NDArray[np.uint8]]:
         """Decode images and bring them to a network's input size.
 
         Args:
             images: At least one JPEG, PNG, WebP, BMP or GIF.
             preprocessing: Size, channels, crop and interpolation.
-            client: Who asks; any text that tells clients apart.
+            caller: Who asks.
+            seen: Called with the size of each image, on any thread, when its header was read.
 
         Raises:
             ServingError: An image was refused; the message begins with the number of the image, from 1.
         """
         tasks = [
-            functools.partial(self._prepare, number, encoded, preprocessing)
+            functools.partial(self._prepare, number, encoded, preprocessing, seen)
             for number, encoded in enumerate(images, start=1)
         ]
-        return await self._pool.run(tasks, client)
+        return await self._pool.run(tasks, caller)
 
-    async def run(self, function: Callable[[], Result], client: str) -> Timed[Result]:
+    async def run(self, function: Callable[[], Result], caller: Caller) -> Timed[Result]:
         """Run other work on the same threads, which takes little memory."""
-        return await self._pool.run([lambda: Prepared(0, lambda _: function())], client)
+        return await self._pool.run([light(function)], caller)
+
+    @property
+    def waiting(self) -> int:
+        """Number of images that wait."""
+        return self._pool.waiting
+
+    @property
+    def running(self) -> int:
+        """Number of images that are decoded."""
+        return self._pool.running
 
     def close(self) -> None:
         """Wait for running work; waiting work never starts."""
         self._pool.close()
 
-    def _prepare(self, number: int, encoded: bytes, preprocessing: Preprocessing) -> Prepared[NDArray[np.uint8]]:
+    def _prepare(
+        self, number: int, encoded: bytes, preprocessing: Preprocessing, seen: Callable[[ImageSize], None]
+    ) -> Prepared[NDArray[np.uint8]]:
         with _refusals(number):
             picture = inspect(encoded)
+            seen(ImageSize(len(encoded), picture.pixels))
             check_limits(picture, preprocessing, max_pixels=self._max_pixels, max_memory=self._max_image_memory)
             memory = memory_needed(picture, preprocessing)
         return Prepared(memory, functools.partial(_decode, number, picture, preprocessing))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.runtime import ActivationMaps
+from serving.core.access import Caller
 from serving.core.errors import ModelUnavailableError
 from serving.core.repository import ModelSpec
 
@@ -95,25 +96,29 @@ class Model(Protocol):
     def card(self) -> ArtifactCard:
         """Model card: preprocessing, labels, provenance."""
 
-    async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
+    async def predict(self, images: NDArray[np.uint8], deadline: float, caller: Caller) -> Prediction:
         """Compute class probabilities.
 
         Args:
             images: Preprocessed images, uint8 [N, H, W, C].
             deadline: Event-loop time, in seconds, after which the answer is useless.
+            caller: Who asks; an engine that computes in this process shares its threads fairly.
 
         Raises:
             VersionUnloadedError: The version was unloaded since `acquire`; only with inference servers.
             ServingError: The prediction failed.
         """
 
-    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> MapPrediction:
+    async def explain(
+        self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float, caller: Caller
+    ) -> MapPrediction:
         """Compute class activation maps; only for models whose card has `explains` set.
 
         Args:
             images: Preprocessed images, uint8 [N, H, W, C].
             classes: Class to explain for each image, int64 [N]; `artifact.LIKELIEST` for the most probable class.
             deadline: Event-loop time, in seconds, after which the answer is useless.
+            caller: Who asks; an engine that computes in this process shares its threads fairly.
 
         Raises:
             VersionUnloadedError: The version was unloaded since `acquire`; only with inference servers.

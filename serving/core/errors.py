@@ -19,12 +19,26 @@ class ServingError(Exception):
         slug: Identifier of the kind, the last part of a problem document's `type`.
         title: Short description of the kind, the same for each occurrence.
         retry_after: Seconds after which the same request may succeed; None if a retry is pointless.
+        reason: Which limit was reached, in a word; empty for kinds of error that have one reason only.
     """
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "The server failed"
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
+
+    def __init__(self, message: str = "", *, retry_after: int | None = None, reason: str = "") -> None:
+        """Describe one failure.
+
+        Args:
+            message: What the client is told.
+            retry_after: Seconds until a retry may succeed; None for those of the kind.
+            reason: Which limit was reached, in a word.
+        """
+        super().__init__(message)
+        self.reason = reason
+        if retry_after is not None:
+            self.retry_after = retry_after
 
 
 class InvalidImageError(ServingError):
@@ -37,6 +51,18 @@ class MalformedRequestError(ServingError):
     """The body cannot be parsed as its declared media type."""
 
     status, slug, title = 400, "malformed-request", "The request body is malformed"
+
+
+class UnauthenticatedError(ServingError):
+    """The request has no credentials, or they are not valid."""
+
+    status, slug, title = 401, "unauthenticated", "Credentials are missing or not valid"
+
+
+class ModelNotAllowedError(ServingError):
+    """The caller's credentials are for other models."""
+
+    status, slug, title = 403, "model-not-allowed", "The model is not allowed"
 
 
 class ModelNotFoundError(ServingError):
@@ -111,6 +137,13 @@ class ExplanationUnsupportedError(ServingError):
     status, slug, title = 422, "explanation-unsupported", "The network cannot be explained"
 
 
+class RateLimitedError(ServingError):
+    """The caller has sent more requests or bytes than its rate allows."""
+
+    status, slug, title = 429, "rate-limited", "Too many requests"
+    retry_after = 1
+
+
 class HeadersTooLargeError(ServingError):
     """The headers have more bytes, or there are more headers, than the server accepts."""
 
@@ -120,25 +153,29 @@ class HeadersTooLargeError(ServingError):
 class OverloadedError(ServingError):
     """A limit on connections, on requests or on the memory of requests is reached."""
 
-    status, slug, title, retry_after = 503, "overloaded", "The server is overloaded", 1
+    status, slug, title = 503, "overloaded", "The server is overloaded"
+    retry_after = 1
 
 
 class ModelUnavailableError(ServingError):
     """The model is published, but the selected version is not loaded or cannot be loaded at present."""
 
-    status, slug, title, retry_after = 503, "model-unavailable", "The model is not available", 5
+    status, slug, title = 503, "model-unavailable", "The model is not available"
+    retry_after = 5
 
 
 class BackendUnavailableError(ServingError):
     """No inference server can be reached, or the connection was lost during the computation."""
 
-    status, slug, title, retry_after = 503, "backend-unavailable", "The inference server is not available", 2
+    status, slug, title = 503, "backend-unavailable", "The inference server is not available"
+    retry_after = 2
 
 
 class DeadlineExceededError(ServingError):
     """The answer was not ready before the deadline."""
 
-    status, slug, title, retry_after = 504, "deadline-exceeded", "The deadline passed", 1
+    status, slug, title = 504, "deadline-exceeded", "The deadline passed"
+    retry_after = 1
 
 
 class ClientDeadlineError(DeadlineExceededError):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import io
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,8 +19,11 @@ from keras_archs.images.overlay import overlay
 from keras_archs.repository.artifact import LIKELIEST
 from keras_archs.repository.artifact_card import ArtifactCard
 from serving.core import errors
+from serving.core.access import Caller
+from serving.core.backlog import Backlog
 from serving.core.decoding import Decoder
-from serving.core.engine import Engine, VersionUnloadedError
+from serving.core.engine import Engine, Model, VersionUnloadedError
+from serving.core.observer import Observer, Work
 from serving.core.repository import ModelSpec
 
 DEFAULT_TOP_K = 5
@@ -34,6 +39,23 @@ class Timing:
     decode: float
     queue: float
     inference: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of all classes for each image.
+
+    Attributes:
+        card: Card of the model that answered.
+        version: Version that answered.
+        probabilities: float32 [N, classes].
+        timing: Seconds per step.
+    """
+
+    card: ArtifactCard
+    version: int
+    probabilities: NDArray[np.float32]
+    timing: Timing
 
 
 @dataclass(frozen=True)
@@ -84,26 +106,71 @@ class Explanation:
 class ClassificationService:
     """Classifies images with the models of one engine, within limits on time and on what decoding takes."""
 
-    def __init__(self, engine: Engine, decoder: Decoder, *, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        decoder: Decoder,
+        *,
+        timeout_seconds: float,
+        backlog: Backlog | None = None,
+        observers: Sequence[Observer] = (),
+    ) -> None:
         """Wrap `engine`, which the caller starts and closes, and `decoder`, which `close` closes.
 
         Args:
             engine: Engine that resolves and runs the models.
             decoder: Threads that decode images.
             timeout_seconds: Seconds until the deadline of a request; a client may only choose a shorter time.
+            backlog: Is told of all work; None for a new one.
+            observers: Are told what the service does.
         """
         self.engine = engine
         self._decoder = decoder
-        self._timeout = timeout_seconds
+        self._observers = observers
+        self.timeout_seconds = timeout_seconds
+        self.backlog = backlog or Backlog()
+
+    def check(self, spec: ModelSpec, caller: Caller) -> None:
+        """Refuse what cannot be answered, before the body of the request is read.
+
+        Raises:
+            ServingError: The caller may not use the model, or no such model, version or label is served.
+        """
+        for observer in self._observers:
+            observer.asked(spec, caller)
+        caller.check_may_use(spec.name)
+        self.engine.check_published(spec)
+
+    async def score(
+        self,
+        images: Sequence[bytes] | NDArray[np.uint8],
+        spec: ModelSpec,
+        *,
+        caller: Caller,
+        timeout_seconds: float | None = None,
+    ) -> Scores:
+        """Compute the scores of all classes.
+
+        Args:
+            images: At least one encoded JPEG, PNG, WebP, BMP or GIF; or pixels, uint8 [N, H, W, C], in the size and the
+                channels of the model's input, which are not preprocessed further.
+            spec: The model, and its version or label.
+            caller: Who asks; decoding is shared fairly between callers.
+            timeout_seconds: Seconds until the deadline; None, or a longer time than the service's, for the service's.
+
+        Raises:
+            ServingError: The request failed; the subclass says why.
+        """
+        return await self._with_deadline(lambda deadline: self._score(images, spec, deadline, caller), timeout_seconds)
 
     async def classify(
         self,
         images: Sequence[bytes],
         spec: ModelSpec,
         *,
+        caller: Caller,
         top_k: int | None = None,
         timeout_seconds: float | None = None,
-        client: str = "",
     ) -> Classification:
         """Classify encoded images.
 
@@ -111,14 +178,14 @@ class ClassificationService:
             images: At least one JPEG, PNG, WebP, BMP or GIF.
             spec: The model, and its version or label.
             top_k: Classes to return per image, 1 to the model's number of classes; None for 5, or all if fewer.
-            timeout_seconds: Seconds until the deadline; None, or a longer time than the service's, for the service's.
-            client: Who asks, e.g. an address; decoding is shared fairly between clients.
+            caller: As for `score`.
+            timeout_seconds: As for `score`.
 
         Raises:
             ServingError: The request failed; the subclass says why.
         """
         return await self._with_deadline(
-            lambda deadline: self._classify(images, spec, top_k, deadline, client), timeout_seconds
+            lambda deadline: self._classify(images, spec, top_k, deadline, caller), timeout_seconds
         )
 
     async def explain(
@@ -126,32 +193,32 @@ class ClassificationService:
         image: bytes,
         spec: ModelSpec,
         *,
+        caller: Caller,
         index: int | None = None,
         draw: bool = False,
         timeout_seconds: float | None = None,
-        client: str = "",
     ) -> Explanation:
         """Compute which places of an encoded image are evidence for a class.
 
         Args:
             image: JPEG, PNG, WebP, BMP or GIF.
             spec: The model, and its version or label.
+            caller: As for `score`.
             index: Class index from 0; None for the most probable class.
             draw: Whether to draw the map over the image.
-            timeout_seconds: As for `classify`.
-            client: As for `classify`.
+            timeout_seconds: As for `score`.
 
         Raises:
             ServingError: The request failed; the subclass says why.
         """
         return await self._with_deadline(
-            lambda deadline: self._explain(image, spec, index, draw, deadline, client), timeout_seconds
+            lambda deadline: self._explain(image, spec, index, draw, deadline, caller), timeout_seconds
         )
 
     async def _with_deadline(
         self, answer: Callable[[float], Awaitable[Answer]], timeout_seconds: float | None
     ) -> Answer:
-        seconds = self._timeout if timeout_seconds is None else min(timeout_seconds, self._timeout)
+        seconds = self.timeout_seconds if timeout_seconds is None else min(timeout_seconds, self.timeout_seconds)
         deadline = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
@@ -161,30 +228,69 @@ class ClassificationService:
                     # start over with the version that replaced it, which may need another preprocessing
                     return await answer(deadline)
         except (TimeoutError, errors.DeadlineExceededError) as error:
-            kind = errors.ClientDeadlineError if seconds < self._timeout else errors.DeadlineExceededError
+            kind = errors.ClientDeadlineError if seconds < self.timeout_seconds else errors.DeadlineExceededError
             raise kind(str(error) or f"there was no answer within {seconds:g} s") from None
 
+    async def _score(
+        self, images: Sequence[bytes] | NDArray[np.uint8], spec: ModelSpec, deadline: float, caller: Caller
+    ) -> Scores:
+        return await self._run(spec, await self.engine.acquire(spec), images, deadline, caller)
+
+    async def _run(
+        self,
+        spec: ModelSpec,
+        model: Model,
+        images: Sequence[bytes] | NDArray[np.uint8],
+        deadline: float,
+        caller: Caller,
+    ) -> Scores:
+        with self._observed(spec, model) as work, self.backlog.entry(caller, spec.name, len(images)) as entry:
+            if isinstance(images, np.ndarray):
+                pixels, decode, waited = _checked(images, model.card), 0.0, 0.0
+            else:
+                started = time.perf_counter()
+                decoded = await self._decoder.decode(images, model.card.preprocessing, caller, seen=work.sizes.append)
+                pixels, decode, waited = _batch(decoded.results), decoded.busy, decoded.queue
+                work.did(started, queue=waited, decode=decode)
+            started = time.perf_counter()
+            prediction = await model.predict(pixels, deadline, caller)
+            work.did(started, queue=prediction.queue, inference=prediction.inference)
+            work.probabilities = prediction.probabilities
+            entry.worked = decode + prediction.inference
+        timing = Timing(decode, waited + prediction.queue, prediction.inference)
+        return Scores(model.card, model.version, prediction.probabilities, timing)
+
+    @contextmanager
+    def _observed(self, spec: ModelSpec, model: Model) -> Iterator[Work]:
+        work = Work(spec.name, model.version, model.card)
+        for observer in self._observers:
+            observer.begin(work)
+        try:
+            yield work
+        finally:
+            for observer in self._observers:
+                observer.end(work)
+
     async def _classify(
-        self, images: Sequence[bytes], spec: ModelSpec, top_k: int | None, deadline: float, client: str
+        self, images: Sequence[bytes], spec: ModelSpec, top_k: int | None, deadline: float, caller: Caller
     ) -> Classification:
         model = await self.engine.acquire(spec)
         classes = len(model.card.labels)
         top_k = min(DEFAULT_TOP_K, classes) if top_k is None else top_k
         if top_k > classes:
             raise errors.InvalidParameterError(f"top_k is from 1 to {classes}, the classes of {spec.name}; got {top_k}")
-        decoded = await self._decoder.decode(images, model.card.preprocessing, client)
-        prediction = await model.predict(_batch(decoded.results), deadline)
-        best = functools.partial(_best_classes, prediction.probabilities, model.card.labels, top_k)
+        scores = await self._run(spec, model, images, deadline, caller)
+        best = functools.partial(_best_classes, scores.probabilities, model.card.labels, top_k)
         is_large = len(images) * top_k > LARGE_ANSWER
         return Classification(
             card=model.card,
             version=model.version,
             images=await asyncio.to_thread(best) if is_large else best(),
-            timing=Timing(decoded.busy, decoded.queue + prediction.queue, prediction.inference),
+            timing=scores.timing,
         )
 
     async def _explain(
-        self, image: bytes, spec: ModelSpec, index: int | None, draw: bool, deadline: float, client: str
+        self, image: bytes, spec: ModelSpec, index: int | None, draw: bool, deadline: float, caller: Caller
     ) -> Explanation:
         model = await self.engine.acquire(spec)
         card, classes = model.card, len(model.card.labels)
@@ -197,12 +303,21 @@ class ClassificationService:
             raise errors.InvalidParameterError(
                 f"class is from 0 to {classes - 1}, the classes of {spec.name}; got {index}"
             )
-        decoded = await self._decoder.decode([image], card.preprocessing, client)
         requested = np.array([LIKELIEST if index is None else index], np.int64)
-        prediction = await model.explain(_batch(decoded.results), requested, deadline)
-        ((grid,), (chosen,), (probabilities,)) = prediction.activation_maps
-        drawing = functools.partial(_draw, decoded.results[0], grid)
-        drawn = await self._decoder.run(drawing, client) if draw else None
+        with self._observed(spec, model) as work, self.backlog.entry(caller, f"explain {spec.name}", 1) as entry:
+            started = time.perf_counter()
+            decoded = await self._decoder.decode([image], card.preprocessing, caller, seen=work.sizes.append)
+            work.did(started, queue=decoded.queue, decode=decoded.busy)
+            started = time.perf_counter()
+            prediction = await model.explain(_batch(decoded.results), requested, deadline, caller)
+            work.did(started, queue=prediction.queue, inference=prediction.inference)
+            ((grid,), (chosen,), (probabilities,)) = prediction.activation_maps
+            drawing = functools.partial(_draw, decoded.results[0], grid)
+            started = time.perf_counter()
+            drawn = await self._decoder.run(drawing, caller) if draw else None
+            if drawn:
+                work.did(started, queue=drawn.queue, draw=drawn.busy)
+            entry.worked = decoded.busy + prediction.inference + (drawn.busy if drawn else 0.0)
         return Explanation(
             card=card,
             version=model.version,
@@ -229,6 +344,16 @@ def _best_classes(probabilities: NDArray[np.float32], labels: Sequence[Label], t
 def _batch(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Stack the images into one array; a single image is not copied."""
     return images[0][np.newaxis] if len(images) == 1 else np.stack(images)
+
+
+def _checked(pixels: NDArray[np.uint8], card: ArtifactCard) -> NDArray[np.uint8]:
+    expected = (*card.preprocessing.size, card.preprocessing.channels)
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != expected or not len(pixels):
+        raise errors.InvalidParameterError(
+            f"pixels for {card.name} are uint8 of the shape [N, {', '.join(map(str, expected))}]; "
+            f"got {pixels.dtype} {list(pixels.shape)}"
+        )
+    return pixels
 
 
 def _draw(pixels: NDArray[np.uint8], grid: NDArray[np.float32]) -> bytes:

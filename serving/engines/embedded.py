@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,14 +27,18 @@ from keras_archs.repository import artifact
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.loading import batches_for, load_explainer, load_version
 from keras_archs.runtimes.runtime import ActivationMaps, Explain, Runtime, Session
+from serving.core.access import Caller
 from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus
 from serving.core.errors import ModelUnavailableError
+from serving.core.fair_pool import FairPool, light
+from serving.core.priority import give_way
 from serving.core.repository import ModelEntry, ModelSpec
-from serving.core.workers import WorkerPool
+from serving.core.workers import Timed
 from serving.engines.repository_engine import RepositoryEngine, VersionKey
 
 log = logging.getLogger(__name__)
 
+Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 RETRY_SECONDS = 60.0  # until a version that failed to load is tried again; TensorFlow Serving waits as long
 RELEASE_SECONDS = 5.0  # for requests in flight to let go of an unloaded model before the next one is loaded
@@ -62,25 +68,32 @@ class EmbeddedModel:
     calls: int = 0
     explainer: asyncio.Task[Explain] | None = None
 
-    async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
-        """Compute class probabilities of uint8 images [N, H, W, C]; the caller cancels at the deadline."""
+    async def predict(self, images: NDArray[np.uint8], deadline: float, caller: Caller) -> Prediction:
+        """Compute class probabilities of uint8 images [N, H, W, C]; the service cancels at the deadline."""
         batches = [images[batch] for batch in batches_for(self.session, len(images))]
         with self._in_use():
-            timed = await self.engine.workers.map(self.session.infer, batches)
+            timed = await self._map(self.session.infer, batches, caller)
         return Prediction(np.concatenate(timed.results), timed.queue, timed.busy)
 
-    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> MapPrediction:
-        """Compute class activation maps of uint8 images [N, H, W, C]; the caller cancels at the deadline."""
+    async def explain(
+        self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float, caller: Caller
+    ) -> MapPrediction:
+        """Compute class activation maps of uint8 images [N, H, W, C]; the service cancels at the deadline."""
         with self._in_use():
             explain = await self.engine.explainer(self)
             batches = batches_for(self.session, len(images))
-            timed = await self.engine.workers.map(lambda batch: explain(images[batch], classes[batch]), batches)
+            timed = await self._map(lambda batch: explain(images[batch], classes[batch]), batches, caller)
         activation_maps = ActivationMaps(*map(np.concatenate, zip(*timed.results, strict=True)))
         return MapPrediction(activation_maps, timed.queue, timed.busy)
 
     def awaits_explainer(self) -> bool:
         """Return whether the `explain` signature is being loaded."""
         return self.explainer is not None and not self.explainer.done()
+
+    async def _map(self, compute: Callable[[Batch], Result], batches: Sequence[Batch], caller: Caller) -> Timed[Result]:
+        """Compute batches on the engine's threads."""
+        tasks = [light(functools.partial(compute, batch)) for batch in batches]
+        return await self.engine.workers.run(tasks, caller, self.card.name)
 
     @contextlib.contextmanager
     def _in_use(self) -> Iterator[None]:
@@ -114,7 +127,7 @@ class EmbeddedEngine(RepositoryEngine):
         Args:
             repository: Folder of the model repository.
             runtime: Library that compiles and runs the models.
-            workers: Inference threads.
+            workers: Inferences of one caller with one model that may run at the same time.
             poll_seconds: Interval between two reads of the repository.
             memory_limit: Bytes of memory for the loaded models, as the runtime estimates them; the least recently used
                 models are unloaded to stay below it. A larger model is loaded alone. None for no limit.
@@ -122,7 +135,9 @@ class EmbeddedEngine(RepositoryEngine):
         super().__init__(repository, poll_seconds=poll_seconds)
         self._runtime = runtime
         self._memory_limit = memory_limit
-        self.workers = WorkerPool(workers, "infer")
+        self.workers = FairPool(workers, 0, "infer")
+        # the threads that a runtime starts for itself have the priority of the thread that loads
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="load", initializer=give_way)
         # one load at a time, because loading needs much memory and `_make_room` makes room for one model
         self._load_lock = asyncio.Lock()
         self._loaded: OrderedDict[VersionKey, EmbeddedModel] = OrderedDict()  # least recently used first
@@ -145,6 +160,7 @@ class EmbeddedEngine(RepositoryEngine):
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
         await asyncio.to_thread(self.workers.close)
+        await asyncio.to_thread(self._loader.shutdown)
         self._loaded.clear()
 
     def backends(self) -> Sequence[BackendStatus]:
@@ -206,7 +222,7 @@ class EmbeddedEngine(RepositoryEngine):
             version_dir = self._version_dir(key)
             async with self._load_lock:
                 await self._make_room(await asyncio.to_thread(self._runtime.estimate_memory, version_dir))
-                card, session = await asyncio.to_thread(self._read, version_dir)
+                card, session = await self._run_loading(self._read, version_dir)
                 model = EmbeddedModel(version, version_dir, card, session, self, session.memory)
                 await self._make_room(model.size)  # the session knows better
                 self._loaded[key] = model
@@ -223,6 +239,9 @@ class EmbeddedEngine(RepositoryEngine):
         log.info("loaded version %d of %s in %.2f s", version, name, time.monotonic() - started)
         return model
 
+    async def _run_loading(self, load: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._loader, load, *arguments)
+
     def _read(self, version_dir: Path) -> tuple[ArtifactCard, Session]:
         card = artifact.read_card(version_dir)
         return card, load_version(self._runtime, version_dir, card)
@@ -232,7 +251,7 @@ class EmbeddedEngine(RepositoryEngine):
         try:
             async with self._load_lock:
                 await self._make_room(model.session.explainer_memory, keep=model)
-                explain = await asyncio.to_thread(load_explainer, model.session, model.folder, model.card)
+                explain = await self._run_loading(load_explainer, model.session, model.folder, model.card)
         except Exception as error:  # a damaged version may raise anything
             model.explainer = None  # the next request tries again
             log.error("cannot explain with version %d of %s: %s", model.version, model.card.name, error)

@@ -10,6 +10,8 @@ import contextvars
 import functools
 import socket
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,23 +28,29 @@ MAX_HEADERS = 100
 MAX_PIPELINED = 8
 
 _ANSWER_START = b"HTTP/1.1 "
+_DROPPING_SECONDS = 2.0  # in which a client may send the rest of a body that nobody reads
 _RESET_SECONDS = 0.2  # in which the machine of a client that has left usually says so
 _HEAD_TOO_LARGE = f"the headers of a request may have {MAX_HEAD_BYTES} bytes; got more"
 
 
-@dataclass(frozen=True)
+@dataclass
 class ConnectionLimits:
-    """Limits on the connections of a server.
+    """Limits on the connections of a server; they may change at any time.
 
     Attributes:
-        connections: Largest number of open connections. A further connection replaces the longest idle connection.
+        connections: Largest number of open connections. A further connection replaces the longest idle connection of
+            the address that has the most.
         head_seconds: Seconds from the connection, or from the previous answer, to the end of a request's headers.
         answer_seconds: Seconds in which a client must read an answer.
+        is_draining: Whether the server will stop soon, so that each answer closes its connection.
+        on_refusal: Is told why a connection was closed before its request reached the application.
     """
 
     connections: int
     head_seconds: float
     answer_seconds: float
+    is_draining: bool = False
+    on_refusal: Callable[[errors.ServingError], None] = lambda _: None
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -56,8 +64,10 @@ class LimitedConnection(HttpToolsProtocol):
         self._limits = limits
         self._head_bytes = 0  # of a request whose headers, or trailers, are incomplete
         self._waiting_since: float | None = None  # for the headers of a request
+        self._uploading_since: float | None = None  # when the headers of a request with a body had arrived
         self._unread_since: float | None = None  # when a client stopped to read
         self._half_closed = False
+        self._is_dropping = False
         self._answering: RequestResponseCycle | None = None  # unlike `cycle`, which may be a queued request
         self._task: asyncio.Task[None] | None = None
 
@@ -66,17 +76,20 @@ class LimitedConnection(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection; above the limit, close the longest idle connection or, without any, this connection."""
+        """Accept a connection; above the limit, an idle connection gives way, else an upload, else this connection."""
         super().connection_made(transport)
         self._waiting_since = time.monotonic()
         if len(self.connections) <= self._limits.connections:
             return
-        others = (cast(LimitedConnection, other) for other in self.connections if other is not self)
-        idle = [other for other in others if other._waiting_since is not None and not other.transport.is_closing()]
-        if idle:
-            min(idle, key=lambda other: other._waiting_since or 0.0).transport.close()
-        else:
-            self._refuse(errors.OverloadedError(f"{self._limits.connections} connections are busy; try again"))
+        others = [cast(LimitedConnection, other) for other in self.connections if other is not self]
+        open_ones = [other for other in others if not other.transport.is_closing()]
+        numbers = Counter(other._address for other in open_ones)
+        for since in ("_waiting_since", "_uploading_since"):
+            victims = [other for other in open_ones if getattr(other, since) is not None]
+            if victims:
+                max(victims, key=lambda other: (numbers[other._address], -getattr(other, since)))._give_way()
+                return
+        self._refuse(self._too_many())
 
     def check(self) -> None:
         """Close the connection if its client exceeds a limit on time, or has left."""
@@ -104,6 +117,8 @@ class LimitedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived. The callbacks below set `_head_bytes` to 0 where it belongs to no headers."""
+        if self._is_dropping:
+            return
         if self._is_answering and not self.cycle.keep_alive and not self.cycle.more_body:
             return  # the connection closes after the answer, so these bytes belong to no request
         self._unset_keepalive_if_required()
@@ -142,7 +157,12 @@ class LimitedConnection(HttpToolsProtocol):
             raise errors.OverloadedError(f"a connection may have {MAX_PIPELINED} unanswered requests; got more")
         self._head_bytes = 0
         self._waiting_since = None
+        self._uploading_since = time.monotonic()
         super().on_headers_complete()
+        closing = functools.partial(self._close_after_answer, self.cycle)
+        self.cycle.transport = cast(asyncio.Transport, _ClosedBy(self.transport, closing))
+        if self._limits.is_draining:
+            self.cycle.keep_alive = False
         self.headers = self.headers.copy()  # to which the parser adds trailers, which the application must not see
 
     def on_body(self, body: bytes) -> None:
@@ -153,6 +173,7 @@ class LimitedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Go on reading while the request is answered, because a client's leaving is seen by reading."""
         self._head_bytes = 0
+        self._uploading_since = None
         super().on_message_complete()
         if not self.pipeline:
             self.flow.resume_reading()
@@ -167,9 +188,10 @@ class LimitedConnection(HttpToolsProtocol):
         """Answer a client that has closed only its own direction of the connection.
 
         A client that has left looks the same until it is sent something: it then resets the connection. So the first
-        bytes of the answer, which are the same for every status, are sent at once.
+        bytes of the answer, which are the same for every status, are sent at once. asyncio's TLS has no connections
+        that are closed in one direction only.
         """
-        if not self._is_answering or self.cycle.more_body:
+        if not self._is_answering or self.cycle.more_body or self.scheme == "https":
             return None
         self.cycle.keep_alive = False
         if not self.pipeline and not self.cycle.response_started:
@@ -178,6 +200,11 @@ class LimitedConnection(HttpToolsProtocol):
             self.cycle.transport = cast(asyncio.Transport, _StartedAnswer(self.transport))
             self.loop.call_later(_RESET_SECONDS, self.check)
         return True
+
+    def shutdown(self) -> None:
+        """Close the connection, after the answer to a request that has arrived at least in part."""
+        if self._waiting_since is None or not self._head_bytes:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to work for a client that has left."""
@@ -192,6 +219,19 @@ class LimitedConnection(HttpToolsProtocol):
         self._task.add_done_callback(self.tasks.discard)
         self.tasks.add(self._task)
 
+    def _close_after_answer(self, cycle: RequestResponseCycle) -> None:
+        """Close the connection; while the request's body arrives, close one direction, and drop what arrives.
+
+        The client's machine would otherwise be told to forget the connection, and with it the answer that says why.
+        """
+        if not cycle.more_body or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._is_dropping = True
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_DROPPING_SECONDS, self.transport.close)
+
     def _check_head(self) -> None:
         if self._head_bytes > MAX_HEAD_BYTES:
             raise errors.HeadersTooLargeError(_HEAD_TOO_LARGE)
@@ -200,11 +240,27 @@ class LimitedConnection(HttpToolsProtocol):
         connection = self.transport.get_extra_info("socket")
         return bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
+    @property
+    def _address(self) -> str:
+        return self.client[0] if self.client else ""
+
+    def _too_many(self) -> errors.OverloadedError:
+        return errors.OverloadedError(
+            f"{self._limits.connections} connections are busy; try again", reason="connections"
+        )
+
+    def _give_way(self) -> None:
+        """Close this connection for another."""
+        if self._waiting_since is not None:
+            self.transport.close()
+        else:
+            self._refuse(self._too_many())
+
     def _refuse(self, error: errors.ServingError) -> None:
         """Close the connection; send a problem document, unless it could be taken for another request's answer."""
-        client = self.client[0] if self.client else ""
+        self._limits.on_refusal(error)
         request_id = new_request_id()
-        headers, content = contextvars.copy_context().run(connection_problem, error, client, request_id)
+        headers, content = contextvars.copy_context().run(connection_problem, error, self._address, request_id)
         if self._is_answering:
             own_body_is_at_fault = self.cycle.more_body and not self.cycle.response_started and not self.pipeline
             self.cycle.disconnected = True
@@ -224,6 +280,17 @@ async def _run(app: Any, cycle: RequestResponseCycle, *arguments: Any) -> None:
     except asyncio.CancelledError:
         if not cycle.disconnected:
             raise
+
+
+class _ClosedBy:
+    """A transport that a function closes."""
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self._transport = transport
+        self.close = close
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class _StartedAnswer:

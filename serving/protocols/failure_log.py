@@ -51,10 +51,20 @@ def log_failure(status: int, client: str, request: str, detail: str) -> None:
     if allowance.takes(now):
         more = f" (and {allowance.dropped} more {status} that are not logged)" if allowance.dropped else ""
         allowance.dropped = 0
-        log.log(level, "%d to %s for %s: %s%s", status, client or "-", _printable(request), _printable(detail), more)
+        fields = {"status": status, "client": client, "request": printable(request), "detail": printable(detail)}
+        log.log(
+            level,
+            "%d to %s for %s: %s%s",
+            status,
+            client or "-",
+            fields["request"],
+            fields["detail"],
+            more,
+            extra=fields,
+        )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return the beginning of `text` on one line, without control characters."""
     shown = text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 3] + "..."
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in shown)

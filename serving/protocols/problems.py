@@ -13,8 +13,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from serving.core.errors import CLIENT_CLOSED_REQUEST, InvalidParameterError, ServingError
+from serving.core.errors import CLIENT_CLOSED_REQUEST, InvalidParameterError, MalformedRequestError, ServingError
 from serving.protocols.failure_log import log_failure
+from serving.protocols.security_headers import HEADERS
 
 
 class Problem(BaseModel):
@@ -28,13 +29,25 @@ class Problem(BaseModel):
     request_id: str = Field(examples=["9f1c2f0e7d6b4a6f8e1d2c3b4a596877"])
 
 
+class ErrorOut(BaseModel):
+    """An error as other protocols describe it."""
+
+    error: str = Field(examples=["no model 'efficientnet-b9' is published here"])
+
+
 MEDIA_TYPE = "application/problem+json"
+TENSORFLOW_REST = "/v1/"
+OPEN_INFERENCE = "/v2/"
+PLAIN_REFUSAL: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorOut, "description": "The request is refused"}}
+"""FastAPI's `responses` for all routes of the protocols below these paths, whose errors are `{"error": "..."}`."""
 
 
 def problem_response(
     request: Request, *, status: int, slug: str, title: str, detail: str, retry_after: int | None = None
 ) -> JSONResponse:
-    """Build the response for one problem."""
+    """Build the response for one problem, in the words of the protocol that was asked."""
+    path = f"{request.scope['path']}/"
+    status = _status_below(path, status)
     problem = Problem(
         type=f"urn:keras-archs:problem:{slug}",
         title=title,
@@ -47,6 +60,8 @@ def problem_response(
     client = request.client.host if request.client else ""
     log_failure(status, client, f"{request.method} {request.scope['path']}", detail)
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
+    if path.startswith((TENSORFLOW_REST, OPEN_INFERENCE)):
+        return JSONResponse({"error": detail}, status, headers)
     return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
 
 
@@ -62,7 +77,7 @@ def connection_problem(error: ServingError, client: str, request_id: str) -> tup
     )
     correlation_id.set(request_id)
     log_failure(error.status, client, "a connection", str(error))
-    headers = {"Content-Type": MEDIA_TYPE, "X-Request-ID": request_id, "Connection": "close"}
+    headers = {"Content-Type": MEDIA_TYPE, "X-Request-ID": request_id, "Connection": "close", **HEADERS}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     return headers, problem.model_dump_json().encode()
@@ -82,11 +97,26 @@ def error_responses(*kinds: type[ServingError]) -> dict[int | str, dict[str, Any
     }
 
 
+def plain_error_responses(prefix: str, *kinds: type[ServingError]) -> dict[int | str, dict[str, Any]]:
+    """Return `error_responses` in the words of the protocol whose paths begin with `prefix`, such as `/v2/`."""
+    by_status: dict[int | str, list[str]] = {}
+    for kind in kinds:
+        by_status.setdefault(_status_below(prefix, kind.status), []).append(kind.title)
+    return {status: {"model": ErrorOut, "description": " / ".join(titles)} for status, titles in by_status.items()}
+
+
+def _status_below(path: str, status: int) -> int:
+    """Return the status of an error: TensorFlow Serving has 400 for all that a client can mend."""
+    is_invalid = path.startswith(TENSORFLOW_REST) and status == InvalidParameterError.status
+    return MalformedRequestError.status if is_invalid else status
+
+
 def install(app: FastAPI) -> None:
     """Register handlers on `app` that answer every error with a problem document."""
 
     @app.exception_handler(ServingError)
     async def serving_error(request: Request, error: ServingError) -> JSONResponse:
+        request.state.reason = error.reason  # for the metrics
         return problem_response(
             request,
             status=error.status,
@@ -126,6 +156,7 @@ def install(app: FastAPI) -> None:
             request, ServingError("the request could not be answered; the server's log has the details")
         )
         response.headers["X-Request-ID"] = correlation_id.get() or ""
+        response.headers.update(HEADERS)
         return response
 
 

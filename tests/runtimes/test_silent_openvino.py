@@ -76,4 +76,5 @@ def test_every_module_imports_openvino_without_its_telemetry() -> None:
         for path in (root / folder).rglob("*.py")
         if re.search(r"^\s*(import|from) openvino\b", path.read_text(encoding="utf-8"), re.MULTILINE)
     }
-    assert importing == {"keras_archs/runtimes/silent_openvino.py"}
+    other_servers = {"benchmarks/peers/classifier.py"}  # in an environment without this package's runtime
+    assert importing - other_servers == {"keras_archs/runtimes/silent_openvino.py"}

@@ -7,12 +7,14 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.gateway import Gateway, running_gateway
+from tests.support.pictures import empty_png
 
 PATH = "/classify/tiny"
 MAX_BODY = 4_000_000
@@ -180,3 +182,78 @@ def test_a_full_disk_fails_no_request(
     with running_gateway(tiny_repository, tmp_path / "log", "--preload", "tiny", limits=limits) as gateway:
         response = gateway.client.post(PATH, **({"files": {"image": image}} if as_form else {"content": image}))
         assert response.status_code == 200
+
+
+def answers(gateway: Gateway, request: bytes) -> bytes:
+    """Send bytes as they are, and return all that the gateway answers until it closes the connection."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=20) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(10_000), b""))
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        b"Content-Length: 4\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 4",
+        b"Content-Length: 4\r\nContent-Length: 40",
+        b"Content-Length: +4",
+        b"Transfer-Encoding: chunked, identity",
+    ],
+)
+def test_a_body_with_two_lengths_hides_no_second_request(gateway: Gateway, lengths: bytes) -> None:
+    hidden = b"GET /models HTTP/1.1\r\nHost: gateway\r\n\r\n"
+    answer = answers(
+        gateway, b"POST /classify/tiny HTTP/1.1\r\nHost: gateway\r\n" + lengths + b"\r\n\r\n0\r\n\r\n" + hidden
+    )
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 415 "))
+    assert len(re.findall(rb"HTTP/1.1 \d{3} ", answer)) == 1
+
+
+@pytest.mark.parametrize("prefix", ["/classify/", "/explain/", "/models/", "/v1/models/", "/v2/models/", "/static/"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        "../../../../etc/passwd",
+        "..%2f..%2f..%2fetc%2fpasswd",
+        "tiny%00",
+        "%2e%2e/%2e%2e",
+        "%c0%ae%c0%ae",
+        "//etc",
+    ],
+)
+def test_a_name_in_a_path_reaches_no_file(gateway: Gateway, prefix: str, name: str) -> None:
+    for method in (b"GET", b"POST"):
+        fields = b"Host: gateway\r\nConnection: close\r\nContent-Length: 0"
+        answer = answers(gateway, method + b" " + (prefix + name).encode() + b" HTTP/1.1\r\n" + fields + b"\r\n\r\n")
+        assert re.match(rb"HTTP/1.1 4\d\d ", answer)
+        assert b"root:" not in answer
+        assert str(gateway.log.parent.parent).encode() not in answer  # nor is the place of the repository told
+
+
+def test_line_breaks_in_a_request_add_no_line_to_the_log_and_no_header(gateway: Gateway) -> None:
+    forged = "%0d%0aX-Forged: yes%0d%0a2026-01-01 00:00:00 INFO FORGED"
+    for path in (f"/classify/{forged}", f"/v1/models/{forged}", f"/v2/models/{forged}", f"/{forged}"):
+        response = gateway.client.get(path.replace(" ", "%20"))
+        assert response.is_client_error
+        assert "x-forged" not in response.headers
+    answer = answers(
+        gateway,
+        b"GET /nowhere HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\nX-Request-ID: a\x0bFORGED\tb\r\n\r\n",
+    )
+    assert b"FORGED" not in answer.partition(b"\r\n\r\n")[0]
+    assert not [line for line in gateway.logged().splitlines() if re.match(r"\s*(X-Forged|2026-01-01)", line)]
+
+
+@pytest.mark.slow
+def test_compressed_bombs_within_the_limits_share_a_bounded_memory(gateway: Gateway) -> None:
+    """Each file of 190 KB takes 240 MB to decode, of the 500 MB that there are for all."""
+    bomb = empty_png(7900, 7900, 8, 6)
+    assert len(bomb) < MAX_BODY
+    with peak_below(gateway, 500 + 3 * MAX_BODY / 1e6 + SLACK_MB), ThreadPoolExecutor(8) as clients:
+        statuses = [
+            answer.status_code for answer in clients.map(lambda _: gateway.client.post(PATH, content=bomb), range(8))
+        ]
+    assert set(statuses) <= {200, 503, 504}
+    assert 200 in statuses

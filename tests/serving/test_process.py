@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import signal
 import socket
 import subprocess
@@ -11,14 +13,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import numpy as np
+import psutil
 import pytest
+from fastapi import FastAPI
 
 from keras_archs.weights.download import fetching, places
+from serving import run
+from serving.protocols.connections import ConnectionLimits
 from serving.settings import OF_THE_LIBRARY
 from tests.support.gateway import COMMAND, Gateway, running_gateway
+from tests.support.images import encode
 
 MODEL = "efficientnet-lite0"
 JPEG = {"Content-Type": "image/jpeg"}
+IMAGE = encode(np.zeros((20, 20, 3), np.uint8), "PNG")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def mapped_libraries(gateway: Gateway) -> str:
@@ -108,12 +124,119 @@ def test_sighup_ends_nothing(tmp_path: Path) -> None:
         for _ in range(2):
             gateway.process.send_signal(signal.SIGHUP)
             assert gateway.client.get("/healthz").is_success
-        deadline = time.monotonic() + 20
-        while "SIGHUP: nothing to reload" not in gateway.logged():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: "changed settings: none" in gateway.logged())
         gateway.process.terminate()
         assert gateway.process.wait(20) == 0
+
+
+def test_after_sigterm_the_gateway_says_that_it_stops_while_it_still_answers(
+    tmp_path: Path, constant_classifier: Callable[[Path, int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    constant_classifier(tmp_path / "models", 1)
+    monkeypatch.setenv("KERAS_ARCHS_DRAIN_SECONDS", "600")
+    with running_gateway(tmp_path / "models", tmp_path / "log") as gateway:
+        gateway.process.terminate()
+        until(lambda: gateway.client.get("/readyz").status_code == 503)
+        assert "shutting down" in gateway.client.get("/readyz").json()["detail"]
+        answer = gateway.client.post("/classify/tiny", content=IMAGE)
+        assert answer.is_success
+        assert answer.headers["Connection"] == "close"
+        gateway.process.terminate()  # does not wait any longer
+        assert gateway.process.wait(20) == 0
+
+
+def test_a_sighup_takes_the_settings_that_may_change_and_names_the_others(
+    tmp_path: Path, constant_classifier: Callable[[Path, int], Path]
+) -> None:
+    constant_classifier(tmp_path / "models", 1)
+    config = tmp_path / "gateway.toml"
+    config.write_text('log_level = "info"\npreload = ["tiny"]\n')
+    with running_gateway(tmp_path / "models", tmp_path / "log", "--config", str(config)) as gateway:
+        assert gateway.client.post("/classify/tiny", content=IMAGE).is_success
+        config.write_text('log_level = "info"\nrequest_timeout = 0.000001\nthreads = 77\n')
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: "changed settings: request_timeout" in gateway.logged())
+        assert "need a restart: preload, streams, threads, workers" in gateway.logged()
+        assert gateway.client.post("/classify/tiny", content=IMAGE).status_code == 504
+        config.write_text("request_timeout = -1\n")
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: "all settings stay as they were: setting request_timeout" in gateway.logged())
+        assert gateway.client.post("/classify/tiny", content=IMAGE).status_code == 504
+        config.write_text('preload = ["tiny"]\n')
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: gateway.client.post("/classify/tiny", content=IMAGE).is_success)
+
+
+def test_a_sighup_while_the_file_cannot_be_read_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reload = run.Reload(FastAPI(), ConnectionLimits(connections=1, head_seconds=1, answer_seconds=1), {})
+
+    def read_settings(_: object) -> None:
+        raise PermissionError("Permission denied: gateway.toml")
+
+    monkeypatch.setattr(run, "read_settings", read_settings)
+    asyncio.run(reload.take())
+    assert "all settings stay as they were: Permission denied" in caplog.text
+
+
+def test_a_file_of_settings_that_is_none_is_reported_in_one_line(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    assert serve_error("--config", str(config)) == f"error: config {config} is no file"
+    config.write_text("port = ")
+    assert serve_error("--config", str(config)).startswith(f"error: config {config} is not TOML: ")
+    config.write_text("prot = 1")
+    assert serve_error("--config", str(config)).startswith("error: setting prot ")
+
+
+def test_processes_share_the_port_add_up_their_metrics_and_are_replaced(
+    tmp_path: Path, constant_classifier: Callable[[Path, int], Path]
+) -> None:
+    def post() -> bool:
+        with httpx.Client(base_url=gateway.client.base_url) as client:  # a new connection, for any of the processes
+            return client.post("/classify/tiny", content=IMAGE).is_success
+
+    def counted() -> float:
+        metrics = gateway.client.get("/metrics").text
+        counts = re.findall(r'^keras_archs_requests_total{.*status="200".*} ([0-9.]+)$', metrics, re.MULTILINE)
+        return sum(map(float, counts))
+
+    def children() -> set[int]:
+        return {child.pid for child in gateway.process.children()}
+
+    constant_classifier(tmp_path / "models", 1)
+    flags = ("--processes", "2", "--threads", "1", "--preload", "tiny")
+    with running_gateway(tmp_path / "models", tmp_path / "log", *flags) as gateway:
+        first = children()
+        assert len(first) == 2
+        for _ in range(10):
+            assert post()
+        until(lambda: counted() == 10)  # requests are counted when their answers have been sent
+        killed = min(first)
+        psutil.Process(killed).kill()
+        until(lambda: len(children()) == 2 and killed not in children())
+        for _ in range(10):
+            assert post()
+        until(lambda: counted() == 20)
+        assert f"process {killed} ended with code -9" in gateway.logged()
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_all_processes_without_a_traceback(tmp_path: Path, stop: signal.Signals, code: int) -> None:
+    with running_gateway(tmp_path, tmp_path / "log", "--processes", "2", ready=False) as gateway:
+        children = gateway.process.children()
+        gateway.process.send_signal(stop)
+        assert gateway.process.wait(20) == code
+        assert not any(child.is_running() for child in children)
+        assert "Traceback" not in gateway.logged()
+
+
+def test_processes_end_when_the_process_that_started_them_is_killed(tmp_path: Path) -> None:
+    with running_gateway(tmp_path, tmp_path / "log", "--processes", "2", ready=False) as gateway:
+        children = gateway.process.children()
+        gateway.process.kill()
+        _, alive = psutil.wait_procs(children, timeout=60)
+        assert not alive
 
 
 def test_a_failed_request_leaves_a_line_with_its_id_in_the_log(tmp_path: Path) -> None:
@@ -162,7 +285,8 @@ def test_a_misspelt_variable_is_reported_in_one_line(tmp_path: Path) -> None:
 
 
 def test_variables_of_the_library_may_be_set_beside_those_of_the_gateway(tmp_path: Path) -> None:
-    assert {fetching.OFFLINE, fetching.MIRROR, places.FOLDERS} == OF_THE_LIBRARY
+    client_key = "KERAS_ARCHS_KEY"
+    assert {fetching.OFFLINE, fetching.MIRROR, places.FOLDERS, client_key} == OF_THE_LIBRARY
     line = serve_error(
         "--repository", str(tmp_path), env={**dict.fromkeys(OF_THE_LIBRARY, "1"), "KERAS_ARCHS_PORT": "x"}
     )

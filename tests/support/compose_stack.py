@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -33,11 +34,16 @@ def podman(*arguments: str, check: bool = True) -> str:
 
 @dataclass
 class Stack:
-    """A running project of compose.yaml."""
+    """A running project of compose.yaml.
+
+    Attributes:
+        client: Client with a key of its own, once `make_key` has made it.
+    """
 
     project: str
     profile: str
     port: int
+    admin_port: int
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +55,7 @@ class Stack:
             "BUILDAH_FORMAT": "docker",  # podman's default image format has no health checks
             "ADDRESS": "127.0.0.1",
             "GATEWAY_PORT": str(self.port),
+            "ADMIN_PORT": str(self.admin_port),
             "COMPOSE_PROFILES": self.profile,
             "MODELS": MODEL,
             "TF_SERVING_IMAGE": STAND_IN,
@@ -60,6 +67,13 @@ class Stack:
         )
         assert done.returncode == 0, f"{' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done.stdout
+
+    def make_key(self, name: str, *options: str) -> str:
+        """Make a key and return it."""
+        printed = self.compose("run", "--rm", "exporter", "keras-archs", "keys", "new", name, *options)
+        found = re.search(r"keras_archs_\w+", printed)
+        assert found, printed
+        return found[0]
 
     def container(self, service: str) -> str:
         """Return the name of a service's container."""
@@ -130,9 +144,8 @@ class Stack:
 def running(project: str, profile: str) -> Iterator[Stack]:
     """Build the images and run the stack; yield when it is ready."""
     assert shutil.which("podman"), "podman is not installed"
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    stack = Stack(project, profile, port)
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_server(("127.0.0.1", 0)) as other:
+        stack = Stack(project, profile, listener.getsockname()[1], other.getsockname()[1])
     for service in ("exporter", "gateway" if profile == "tf-serving" else profile):
         stack.compose("build", service)  # in sequence, because the images share stages
     podman("build", "--tag", STAND_IN, "--file", str(ROOT / "tests/container/Dockerfile"), str(ROOT / "tests/support"))
@@ -140,6 +153,8 @@ def running(project: str, profile: str) -> Iterator[Stack]:
         stack.compose("run", "--rm", "exporter")
         stack.compose("up", "--detach")
         stack.until(stack.is_ready)
+        stack.client.headers["X-API-Key"] = stack.make_key("tests")
+        stack.until(lambda: stack.client.get("/models").is_success)
         yield stack
     finally:
         stack.client.close()

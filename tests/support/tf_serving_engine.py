@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from serving.core.access import Caller
 from serving.core.repository import ModelSpec
 from serving.engines.tf_serving import TfServingEngine
 from serving.engines.tf_serving.backend import Backend
@@ -53,7 +54,7 @@ async def started(
 async def predicted_version(engine: TfServingEngine, spec: ModelSpec = NET, deadline: float = math.inf) -> int:
     """Predict with at most 10 s until the deadline; return the version that answers, which is the likeliest class."""
     model = await engine.acquire(spec)
-    prediction = await model.predict(IMAGES, min(deadline, asyncio.get_running_loop().time() + 10))
+    prediction = await model.predict(IMAGES, min(deadline, asyncio.get_running_loop().time() + 10), Caller("a"))
     assert prediction.probabilities.shape == (len(IMAGES), CLASSES)
     assert prediction.probabilities[-1].argmax() == model.version
     return model.version

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from serving.engines.tf_serving.backend import Backend, Tls
+from contextlib import nullcontext
+
+from serving.engines.tf_serving.backend import Backend, Outgoing, Tls
 from serving.engines.tf_serving.engine import TfServingEngine
 from serving.engines.tf_serving.names import Target
 from serving.engines.tf_serving.pool import BackendPool
 from serving.settings import Settings
 
 
-def create(settings: Settings) -> TfServingEngine:
+def create(settings: Settings, outgoing: Outgoing | None = None) -> TfServingEngine:
     """Create the engine that the settings describe.
+
+    Args:
+        settings: The gateway's settings.
+        outgoing: Surrounds each prediction, and gives its metadata; None for no metadata.
 
     Raises:
         ValueError: A backend is not host:port.
@@ -26,6 +32,7 @@ def create(settings: Settings) -> TfServingEngine:
             tls=tls,
             max_message_bytes=int(settings.backend_message_mb * 1e6),
             patience=settings.request_timeout / 2,
+            outgoing=outgoing or (lambda _: nullcontext(())),
         )
 
     pool = BackendPool([Target.parse(backend) for backend in settings.backend], connect)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +41,8 @@ from serving.engines.tf_serving.protos import (
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
+Outgoing = Callable[[str], AbstractContextManager[Sequence[tuple[str, str]]]]
+"""Opens a context around a call to a server, by its address; gives the metadata to send."""
 STATUS_TIMEOUT = 2.0  # seconds, for status and metadata calls
 MAX_MISSED_POLLS = 3  # consecutive status polls without an answer after which a server counts as down
 SUSPICIOUS_SECONDS = 2.0  # without an answer to any prediction, after which the gateway sends a prediction of its own
@@ -88,7 +91,16 @@ class Backend:
         breaker: Circuit breaker of the predictions.
     """
 
-    def __init__(self, address: str, *, host: str, tls: Tls | None, max_message_bytes: int, patience: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        host: str,
+        tls: Tls | None,
+        max_message_bytes: int,
+        patience: float,
+        outgoing: Outgoing = lambda _: nullcontext(()),
+    ) -> None:
         """Prepare a connection, which the first status poll establishes.
 
         Args:
@@ -97,6 +109,7 @@ class Backend:
             tls: None for an unencrypted connection.
             max_message_bytes: Size of the largest response.
             patience: Seconds within which a sound server answers a prediction for one image, whatever its load.
+            outgoing: Surrounds each prediction, and gives its metadata.
         """
         self.address = address
         self.is_up = False
@@ -104,6 +117,7 @@ class Backend:
         self.admitted: set[tuple[str, int]] = set()
         self.breaker = CircuitBreaker()
         self._patience = patience
+        self._outgoing = outgoing
         self._missed_polls = 0
         self._was_up: bool | None = None  # None before the first poll
         # the first prediction since the last answer of any kind, and when it was sent
@@ -285,7 +299,10 @@ class Backend:
         self.breaker.begin()
         self._unanswered = self._unanswered or (loop.time(), request)
         try:
-            response: PredictResponse = await self._predict(request, timeout=deadline - loop.time())
+            with self._outgoing(self.address) as metadata:
+                response: PredictResponse = await self._predict(
+                    request, timeout=deadline - loop.time(), metadata=metadata
+                )
         except grpc.aio.AioRpcError as error:
             if error.code() != grpc.StatusCode.DEADLINE_EXCEEDED or loop.time() < deadline:
                 self._forget_silence()

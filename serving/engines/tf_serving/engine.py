@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from keras_archs.repository import reference_answers
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.repository.models_config import VersionPolicy
+from serving.core.access import Caller
 from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus, VersionUnloadedError
 from serving.core.errors import BackendUnavailableError, ModelUnavailableError
 from serving.core.repository import ModelEntry, ModelSpec
@@ -41,14 +42,16 @@ class RemoteModel:
     name: str
     engine: TfServingEngine
 
-    async def predict(self, images: NDArray[np.uint8], deadline: float) -> Prediction:
+    async def predict(self, images: NDArray[np.uint8], deadline: float, caller: Caller) -> Prediction:
         """Compute class probabilities of uint8 images [N, H, W, C]."""
         request = messages.predict_request(self.name, self.version, images)
         parse = functools.partial(messages.probabilities, images=len(images), classes=len(self.card.labels))
         probabilities, seconds = await self._call(request, parse, deadline)
         return Prediction(probabilities, queue=0.0, inference=seconds)
 
-    async def explain(self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float) -> MapPrediction:
+    async def explain(
+        self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float, caller: Caller
+    ) -> MapPrediction:
         """Compute class activation maps of uint8 images [N, H, W, C]."""
         request = messages.explain_request(self.name, self.version, images, classes)
         parse = functools.partial(messages.activation_maps, images=len(images), classes=len(self.card.labels))

@@ -6,14 +6,13 @@ A mistake gets the same answer in each of the three: `malformed-request` for a b
 
 from __future__ import annotations
 
-import asyncio
-
 from fastapi import Request
 from starlette.datastructures import Headers
 
 from serving.core.errors import InvalidImageError, UnsupportedMediaTypeError
 from serving.protocols.rest.form_body import images_from_form
 from serving.protocols.rest.json_body import images_from_json
+from serving.protocols.threads import SMALL_TEXT, run
 
 # types that clients send when they declare none: the bytes decide, as they do for every image type
 _UNDECLARED = (
@@ -23,7 +22,6 @@ _UNDECLARED = (
     "application/x-www-form-urlencoded",  # curl --data-binary
     "text/plain",
 )
-_SMALL = 64 * 1024  # bytes that are parsed on the event loop, which takes less time than a thread
 
 
 async def read_images(request: Request, max_images: int) -> list[bytes]:
@@ -40,19 +38,16 @@ async def read_images(request: Request, max_images: int) -> list[bytes]:
         ServingError: The body is malformed, has an unsupported media type or an invalid number of images, or an image
             is empty.
     """
-    _check_encodings(request.headers)
+    check_encodings(request.headers)
     declared = request.headers.get("content-type", "")
     media_type = declared.partition(";")[0].strip().lower()
     if media_type in _UNDECLARED or media_type.startswith("image/"):
-        images = [await _read(request)]
+        images = [await read(request)]
     elif media_type == "multipart/form-data":
         images = await images_from_form(declared, request.stream(), max_images)
     elif media_type == "application/json":
-        content = await _read(request)
-        if len(content) <= _SMALL:
-            images = images_from_json(content, max_images)
-        else:
-            images = await asyncio.to_thread(images_from_json, content, max_images)
+        content = await read(request)
+        images = await run(lambda: images_from_json(content, max_images), is_small=len(content) <= SMALL_TEXT)
     else:
         raise UnsupportedMediaTypeError(
             f"got {media_type!r}; send an image as image/jpeg or another image type, or images as multipart/form-data "
@@ -64,7 +59,7 @@ async def read_images(request: Request, max_images: int) -> list[bytes]:
     return images
 
 
-def _check_encodings(headers: Headers) -> None:
+def check_encodings(headers: Headers) -> None:
     """Refuse a body that would have to be decompressed."""
     for name, plain in {"content-encoding": "identity", "transfer-encoding": "chunked"}.items():
         received = ", ".join(headers.getlist(name)).strip().lower()
@@ -72,6 +67,6 @@ def _check_encodings(headers: Headers) -> None:
             raise UnsupportedMediaTypeError(f"got {name} {received!r}; send the body without compression")
 
 
-async def _read(request: Request) -> bytes:
+async def read(request: Request) -> bytes:
     """Return the body, which `request.body()` would also keep until the answer."""
     return b"".join([part async for part in request.stream()])

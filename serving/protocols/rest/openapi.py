@@ -10,9 +10,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from keras_archs.registry import list_models, model_card
+from serving.protocols.access import OPEN_PATHS
 from serving.protocols.problems import Problem
 
 TEMPLATE = "/classify/{model}"
+SECURITY_SCHEMES: dict[str, dict[str, str]] = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key or a token of the gateway."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of the gateway."},
+}
 
 
 def install(app: FastAPI) -> None:
@@ -32,6 +37,13 @@ def install(app: FastAPI) -> None:
 def _generate(app: FastAPI, published: frozenset[str]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    _hoist_definitions(document)
+    if app.state.access.needs_credentials:
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        document["security"] = [{name: []} for name in SECURITY_SCHEMES]
+        for open_path in OPEN_PATHS & document["paths"].keys():
+            for operation in document["paths"][open_path].values():
+                operation["security"] = []
     template = document["paths"].pop(TEMPLATE)
     registered = list_models()
     paths = {name: _registered(template, name) for name in registered}
@@ -42,6 +54,14 @@ def _generate(app: FastAPI, published: frozenset[str]) -> dict[str, Any]:
         operation["description"] += f" Publish it with `keras-archs export {name}`; until then this route answers 404."
     document["paths"] = {f"/classify/{name}": path for name, path in paths.items()} | document["paths"]
     return document
+
+
+def _hoist_definitions(document: dict[str, Any]) -> None:
+    """Move the definitions in the schemas of request bodies to the components, to which their references point."""
+    for path in document["paths"].values():
+        for operation in path.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                document["components"]["schemas"] |= content.get("schema", {}).pop("$defs", {})
 
 
 def _registered(template: dict[str, Any], name: str) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from serving.core import errors
 from serving.core.engine import Engine, VersionStatus
 from serving.core.repository import EVERY_MODEL, ModelSpec
 from serving.core.service import ClassificationService, Explanation, Timing
+from serving.protocols.access import caller_of
 from serving.protocols.problems import error_responses
 from serving.protocols.rest import body
 from serving.protocols.rest.accept import preferred
+from serving.protocols.rest.networks import accuracy_out, network_out
 from serving.protocols.rest.schemas import (
     ClassificationOut,
     ClassifyQuery,
@@ -27,9 +29,10 @@ from serving.protocols.rest.schemas import (
     InputOut,
     ModelDetailOut,
     ModelOut,
+    VersionDetailOut,
     VersionOut,
 )
-from serving.protocols.rest.version_paths import Name, mount
+from serving.protocols.rest.version_paths import Name, Version, mount
 
 PNG = "image/png"
 IMAGE_BODY: dict[str, Any] = {
@@ -40,9 +43,11 @@ IMAGE_BODY: dict[str, Any] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
+                    "minProperties": 1,
                     "additionalProperties": {
                         "type": "array",
                         "items": {"type": "string", "format": "binary"},
+                        "minItems": 1,
                     },
                 }
             },
@@ -66,7 +71,9 @@ OVERLAY_RESPONSE: dict[int | str, dict[str, Any]] = {
         },
     }
 }
+ACCESS_ERRORS = (errors.UnauthenticatedError, errors.ModelNotAllowedError, errors.RateLimitedError)
 CLASSIFY_ERRORS: tuple[type[errors.ServingError], ...] = (
+    *ACCESS_ERRORS,
     errors.InvalidImageError,
     errors.MalformedRequestError,
     errors.ModelNotFoundError,
@@ -86,7 +93,7 @@ CLASSIFY_ERRORS: tuple[type[errors.ServingError], ...] = (
 EXPLAIN_ERRORS = (*CLASSIFY_ERRORS, errors.NotAcceptableError, errors.ExplanationUnsupportedError)
 
 health_router = APIRouter(tags=["health"])
-models_router = APIRouter(prefix="/models", tags=["models"])
+models_router = APIRouter(prefix="/models", tags=["models"], responses=error_responses(*ACCESS_ERRORS))
 classify_router = APIRouter(prefix="/classify", tags=["classify"], responses=error_responses(*CLASSIFY_ERRORS))
 explain_router = APIRouter(
     prefix="/explain", tags=["explain"], responses=OVERLAY_RESPONSE | error_responses(*EXPLAIN_ERRORS)
@@ -110,8 +117,8 @@ async def healthz() -> HealthOut:
     "/readyz", summary="Can the gateway answer requests?", responses=error_responses(errors.ModelUnavailableError)
 )
 async def readyz(request: Request) -> HealthOut:
-    """Answer 503 while no model can be served, and at the start until each model to preload has been loaded."""
-    reason = service_of(request).engine.not_ready_reason() or request.app.state.preload.not_ready_reason()
+    """Answer 503 while no model can be served, until each model to preload has been loaded, and when shutting down."""
+    reason = request.app.state.not_ready_reason()
     if reason is not None:
         raise errors.ModelUnavailableError(reason)
     return HealthOut(status="ready")
@@ -119,10 +126,10 @@ async def readyz(request: Request) -> HealthOut:
 
 @models_router.get("", summary="The published models")
 async def list_models(request: Request) -> list[ModelOut]:
-    """List all models of the repository with the state of their versions, and what of a model is not served."""
-    engine = service_of(request).engine
+    """List the models that the caller may use with the state of their versions, and what of a model is not served."""
+    engine, caller = service_of(request).engine, caller_of(request.scope)
     names = {*engine.model_statuses(), *engine.problems()} - {EVERY_MODEL}
-    return [_model_out(engine, name) for name in sorted(names)]
+    return [_model_out(engine, name) for name in sorted(names) if caller.may_use(name)]
 
 
 @models_router.get(
@@ -132,6 +139,7 @@ async def list_models(request: Request) -> list[ModelOut]:
 )
 async def show_model(model: Name, request: Request) -> ModelDetailOut:
     """Show a model with its versions, and the card of the version that answers."""
+    caller_of(request.scope).check_may_use(model)
     engine = service_of(request).engine
     version, card = await engine.resolve(ModelSpec(model))
     return ModelDetailOut(
@@ -155,20 +163,53 @@ async def show_model(model: Name, request: Request) -> ModelDetailOut:
 )
 async def list_versions(model: Name, request: Request) -> list[VersionOut]:
     """List the served versions of a model, ascending, with their state and labels."""
+    caller_of(request.scope).check_may_use(model)
     engine = service_of(request).engine
     engine.check_published(ModelSpec(model))
     return [_version_out(status) for status in engine.model_statuses()[model]]
 
 
+@models_router.get(
+    "/{model}/versions/{version}",
+    summary="One version",
+    responses=error_responses(
+        errors.ModelNotFoundError,
+        errors.VersionNotFoundError,
+        errors.InvalidParameterError,
+        errors.ModelUnavailableError,
+    ),
+)
+async def show_version(model: Name, version: Version, request: Request) -> VersionDetailOut:
+    """Show a version with its card, and what was published about its network and its weights."""
+    caller_of(request.scope).check_may_use(model)
+    engine, spec = service_of(request).engine, ModelSpec(model, version=version)
+    engine.check_published(spec)
+    status = next(status for status in engine.model_statuses()[model] if status.version == version)
+    _, card = await engine.resolve(spec)
+    return VersionDetailOut(
+        **_version_out(status).model_dump(),
+        model=model,
+        classes=len(card.labels),
+        trained=card.weights.trained,
+        weights=card.weights.source,
+        licence=card.weights.licence,
+        multi_label=card.multi_label,
+        created=card.created,
+        input=_input_out(card),
+        class_names=[label.name for label in card.labels],
+        explain=f"/explain/{model}/versions/{version}" if card.explains else None,
+        network=network_out(card),
+        accuracy=accuracy_out(card),
+    )
+
+
 async def classify(spec: ModelSpec, request: Request, query: Annotated[ClassifyQuery, Query()]) -> Response:
     """Classify one or more images."""
-    service = service_of(request)
+    service, caller = service_of(request), caller_of(request.scope)
     # checked before the body is read, so that an unknown model is refused without an upload
-    service.engine.check_published(spec)
+    service.check(spec, caller)
     images = await body.read_images(request, request.app.state.settings.max_images)
-    answer = await service.classify(
-        images, spec, top_k=query.top_k, timeout_seconds=query.timeout, client=_client(request)
-    )
+    answer = await service.classify(images, spec, top_k=query.top_k, timeout_seconds=query.timeout, caller=caller)
     content = ClassificationOut.model_construct(
         model=spec.name,
         version=answer.version,
@@ -180,14 +221,14 @@ async def classify(spec: ModelSpec, request: Request, query: Annotated[ClassifyQ
     return Response(
         content.model_dump_json(warnings=False),
         media_type="application/json",
-        headers={"Server-Timing": _server_timing(answer.timing)},
+        headers={"Server-Timing": server_timing(answer.timing)},
     )
 
 
 async def explain(spec: ModelSpec, request: Request, query: Annotated[ExplainQuery, Query()]) -> Response:
     """Show which places of one image are evidence for a class, as numbers or as a picture."""
-    service = service_of(request)
-    service.engine.check_published(spec)
+    service, caller = service_of(request), caller_of(request.scope)
+    service.check(spec, caller)
     accept = ",".join(request.headers.getlist("Accept"))
     media_type = preferred(accept, ("application/json", PNG))
     if media_type is None:
@@ -201,9 +242,9 @@ async def explain(spec: ModelSpec, request: Request, query: Annotated[ExplainQue
         index=query.index,
         draw=media_type == PNG,
         timeout_seconds=query.timeout,
-        client=_client(request),
+        caller=caller,
     )
-    headers = {"Server-Timing": _server_timing(answer.timing), "Vary": "Accept"}
+    headers = {"Server-Timing": server_timing(answer.timing), "Vary": "Accept"}
     if answer.overlay is not None:
         return Response(answer.overlay, media_type=PNG, headers=headers | _overlay_headers(spec, answer))
     content = ExplanationOut(
@@ -235,10 +276,6 @@ mount(
 )
 
 
-def _client(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 def _overlay_headers(spec: ModelSpec, answer: Explanation) -> dict[str, str]:
     return {
         "X-Model": spec.name,
@@ -250,7 +287,8 @@ def _overlay_headers(spec: ModelSpec, answer: Explanation) -> dict[str, str]:
     }
 
 
-def _server_timing(timing: Timing) -> str:
+def server_timing(timing: Timing) -> str:
+    """Return the header `Server-Timing`: milliseconds per step."""
     return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in vars(timing).items())
 
 

@@ -7,12 +7,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.core.engine import State
+from serving.protocols import examples
 
 
 class ImagesBody(BaseModel):
     """Images as JSON."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"images": ["/9j/4AAQSkZJRgABAQ..."]}]})
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"images": [examples.IMAGE]}]})
 
     images: Annotated[
         list[str],
@@ -132,6 +133,53 @@ class ModelDetailOut(ModelOut):
     labels: list[str] = Field(description="Class names, by index.")
     explain: str | None = Field(
         description="Path for explain requests; null if the network has no class activation maps."
+    )
+
+
+class NetworkOut(BaseModel):
+    """A network of the registry, as its authors published it: with their input size and number of classes."""
+
+    name: str = Field(description="Name in the registry.", examples=["efficientnet-lite0"])
+    title: str = Field(examples=["EfficientNet-Lite0"])
+    paper: str = Field(description="Title of the publication.")
+    year: int = Field(examples=[2019])
+    arxiv: str = Field(description="arXiv identifier of the publication.", examples=["1905.11946"])
+    size: tuple[int, int] = Field(description="Height and width of the input, in pixels, that the costs are for.")
+    parameters: int = Field(description="Number of parameters.", examples=[4694024])
+    macs: int = Field(description="Multiply-adds per image.", examples=[385187552])
+
+
+class AccuracyOut(BaseModel):
+    """A published accuracy."""
+
+    top1: float = Field(description="Share of images whose best class is right, in per cent.", examples=[75.1])
+    dataset: str = Field(description="Data set of the images.", examples=["imagenet"])
+    source: str = Field(description="Publication of the value, in words.")
+
+
+class VersionDetailOut(VersionOut):
+    """One version of a model, with its card."""
+
+    model: str = Field(examples=["efficientnet-lite0"])
+    classes: int
+    trained: bool = Field(description="False for randomly initialised weights, whose scores are meaningless.")
+    weights: str = Field(description="Training set or source of the weights.")
+    licence: str | None = Field(description="Licence of the published weights, if they have one.")
+    multi_label: bool = Field(
+        description="True if each score stands for itself, because an image may show several classes; false if the "
+        "scores of all classes add up to 1."
+    )
+    created: str = Field(description="Time of the export, ISO 8601.")
+    input: InputOut
+    class_names: list[str] = Field(description="Class names, by index.")
+    explain: str | None = Field(
+        description="Path for explain requests; null if the network has no class activation maps."
+    )
+    network: NetworkOut | None = Field(
+        description="The network of the registry that the version was built of; null if it is another network."
+    )
+    accuracy: AccuracyOut | None = Field(
+        description="Accuracy that was published for exactly these weights; null for all others."
     )
 
 

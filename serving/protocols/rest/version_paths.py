@@ -70,7 +70,7 @@ def mount(
     for version_path in VERSION_PATHS:
         router.add_api_route(
             version_path.path,
-            _endpoint(handler, version_path.parameters),
+            endpoint(handler, version_path.parameters),
             methods=["POST"],
             response_model=response_model,
             name=f"{verb}_{version_path.name}",
@@ -80,15 +80,21 @@ def mount(
         )
 
 
-def _endpoint(handler: Handler, parameters: Mapping[str, Any]) -> Handler:
+def endpoint(handler: Handler, parameters: Mapping[str, Any]) -> Handler:
     """Return a function that builds `spec` from path parameters, which FastAPI reads from the function's signature.
 
     A dependency could build `spec` as well, but FastAPI solves dependencies at each request.
+
+    Args:
+        handler: Function of the arguments `spec`, `request` and, if there are query parameters, `query`.
+        parameters: Annotations of the path parameters besides `model`, by their field of `ModelSpec`.
     """
 
-    async def endpoint(model: str, request: Request, query: BaseModel, **selected: Any) -> Any:
-        _check_query(request, type(query))
-        return await handler(ModelSpec(model, **selected), request, query)
+    async def answer(model: str, request: Request, **given: Any) -> Any:
+        spec = ModelSpec(model, **{name: given.pop(name) for name in parameters})
+        if "query" in given:
+            _check_query(request, type(given["query"]))
+        return await handler(spec, request, **given)
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     path = [
@@ -96,10 +102,10 @@ def _endpoint(handler: Handler, parameters: Mapping[str, Any]) -> Handler:
         for name, annotation in {"model": Name, **parameters}.items()
     ]
     _spec, *others = inspect.signature(handler, eval_str=True).parameters.values()
-    endpoint.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    answer.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [*path, *(other.replace(kind=keyword) for other in others)]
     )
-    return endpoint
+    return answer
 
 
 def _check_query(request: Request, allowed: type[BaseModel]) -> None:

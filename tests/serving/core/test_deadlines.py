@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from serving.core.access import Caller
 from serving.core.decoding import Decoder
 from serving.core.engine import Engine, Model
 from serving.core.errors import ClientDeadlineError, DeadlineExceededError
@@ -51,7 +52,7 @@ def test_a_deadline_is_the_clients_only_if_it_is_shorter(
             cast(Engine, engine), Decoder(workers=1, max_pixels=1, max_memory=1), timeout_seconds=GATEWAYS
         )
         with pytest.raises(DeadlineExceededError) as raised:
-            await service.classify([b"x"], ModelSpec("net"), timeout_seconds=clients)
+            await service.classify([b"x"], ModelSpec("net"), caller=Caller("a"), timeout_seconds=clients)
         assert type(raised.value) is kind
         await service.close()
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from keras_archs.images.decoding import DecodingCancelledError, decode
+from serving.core.access import Caller
 from serving.core.decoding import Decoder
 from serving.core.errors import (
     ImageTooLargeError,
@@ -51,7 +52,7 @@ def refusal(data: bytes, **limits: int) -> ServingError:
     async def scenario() -> ServingError:
         async with decoder(**limits) as made:
             with pytest.raises(ServingError) as raised:
-                await made.decode([SMALL, data], RGB, "a")
+                await made.decode([SMALL, data], RGB, Caller("a"))
             return raised.value
 
     return asyncio.run(scenario())
@@ -61,7 +62,7 @@ def test_pictures_of_the_largest_size_are_decoded_within_the_default_memory(prog
     async def scenario() -> None:
         async with decoder() as made:
             for data in (progressive, empty_png(8000, 8000, 8, 6)):
-                (pixels,) = (await made.decode([data], RGB, "a")).results
+                (pixels,) = (await made.decode([data], RGB, Caller("a"))).results
                 assert pixels.shape == (224, 224, 3)
 
     asyncio.run(scenario())
@@ -146,12 +147,12 @@ def test_decoding_stops_when_its_clients_leave(
 
     async def scenario() -> None:
         async with decoder(workers=1) as made:
-            leaving = [asyncio.create_task(made.decode([data], RGB, "a")) for _ in range(40)]
+            leaving = [asyncio.create_task(made.decode([data], RGB, Caller("a"))) for _ in range(40)]
             await acquire(watch.started)
             for task in leaving:
                 task.cancel()
             await acquire(watch.stopped)
-            await made.decode([SMALL], RGB, "a")
+            await made.decode([SMALL], RGB, Caller("a"))
         assert watch.finished == 1
 
     asyncio.run(scenario())
@@ -162,10 +163,10 @@ def test_one_client_cannot_take_all_decoders(monkeypatch: pytest.MonkeyPatch, pr
 
     async def scenario() -> None:
         async with decoder(workers=1) as made:
-            greedy = asyncio.create_task(made.decode([progressive] * 32, RGB, "greedy"))
+            greedy = asyncio.create_task(made.decode([progressive] * 32, RGB, Caller("greedy")))
             await acquire(watch.started)
             for number in range(1, 6):
-                await made.decode([SMALL], RGB, "honest")
+                await made.decode([SMALL], RGB, Caller("honest"))
                 assert watch.finished == number  # and no image of the greedy client
             greedy.cancel()
             await acquire(watch.stopped)
@@ -175,6 +176,7 @@ def test_one_client_cannot_take_all_decoders(monkeypatch: pytest.MonkeyPatch, pr
 
 MANY_CLIENTS = """
 import asyncio, json, pathlib, sys
+from serving.core.access import Caller
 from serving.core.decoding import Decoder
 from tests.support.pictures import RGB
 
@@ -185,7 +187,7 @@ async def main():
     files = [path.read_bytes() for path in pathlib.Path(sys.argv[1]).iterdir()]
     decoder = Decoder(workers=4, max_pixels=64_000_000, max_memory=100_000_000)
     before = status("VmRSS")
-    await asyncio.gather(*(decoder.decode([file], RGB, f"client {n % 5}") for n in range(4) for file in files))
+    await asyncio.gather(*(decoder.decode([file], RGB, Caller(f"client {n % 5}")) for n in range(4) for file in files))
     print(json.dumps([status("VmHWM") - before, status("VmRSS") - before]))
     decoder.close()
 

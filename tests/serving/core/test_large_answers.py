@@ -11,7 +11,7 @@ import pytest
 
 from keras_archs.images.labels import best_classes
 from serving.core import service
-from tests.serving.core.test_service import IMAGE, NET, started
+from tests.serving.core.test_service import CALLER, IMAGE, NET, started
 
 
 @pytest.mark.parametrize(("images", "top_k", "leaves_the_loop"), [(1, 5, False), (10, 5, False), (10, 20, True)])
@@ -26,7 +26,7 @@ def test_scores_of_a_large_answer_are_put_together_off_the_event_loop(
 
     async def scenario() -> None:
         async with started(tmp_path) as classifying:
-            answer = await classifying.classify([IMAGE] * images, NET, top_k=top_k)
+            answer = await classifying.classify([IMAGE] * images, NET, caller=CALLER, top_k=top_k)
         assert [len(scores) for scores in answer.images] == [top_k] * images
 
     monkeypatch.setattr(service, "LARGE_ANSWER", 100)

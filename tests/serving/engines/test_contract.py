@@ -217,7 +217,7 @@ def test_explain_routes_are_documented_once_for_all_models(gateway: Gateway) -> 
     assert {parameter["name"] for parameter in operation["parameters"]} == {"model", "class", "timeout"}
     assert set(operation["responses"]["200"]["content"]) == {"application/json", "image/png"}
     assert set(operation["responses"]) == {
-        "200", "400", "404", "406", "408", "413", "415", "422", "503", "504",
+        "200", "400", "401", "403", "404", "406", "408", "413", "415", "422", "429", "503", "504",
     }  # fmt: skip
     assert gateway.client.get(f"/models/{MODEL}").json()["explain"] == f"/explain/{MODEL}"
 
@@ -267,7 +267,7 @@ def test_every_registered_network_has_a_documented_route(gateway: Gateway) -> No
     assert len(set(operations)) == len(operations)
     published = document["paths"][f"/classify/{MODEL}"]["post"]
     assert set(published["responses"]) == {
-        "200", "400", "404", "408", "413", "415", "422", "503", "504",
+        "200", "400", "401", "403", "404", "408", "413", "415", "422", "429", "503", "504",
     }  # fmt: skip
     assert {"image/jpeg", "multipart/form-data", "application/json"} <= set(published["requestBody"]["content"])
 
@@ -296,9 +296,9 @@ def test_metrics_have_one_label_per_published_model_and_one_for_all_other_names(
     explain(gateway, photographs["coffee"])
     text = gateway.client.get("/metrics").text
     for endpoint in ("classify", "explain"):
-        labels = f'endpoint="{endpoint}",model="{MODEL}",problem="",status="200"'
+        labels = f'endpoint="{endpoint}",model="{MODEL}",problem="",reason="",status="200"'
         assert f"keras_archs_requests_total{{{labels}}}" in text
-    labels = 'endpoint="classify",model="unknown",problem="model-not-found",status="404"'
+    labels = 'endpoint="classify",model="unknown",problem="model-not-found",reason="",status="404"'
     assert f"keras_archs_requests_total{{{labels}}}" in text
     assert "nonsense" not in text
 

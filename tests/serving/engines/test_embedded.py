@@ -13,6 +13,7 @@ import pytest
 
 from keras_archs.repository import artifact
 from keras_archs.runtimes.runtime import ActivationMaps
+from serving.core.access import Caller
 from serving.core.engine import State
 from serving.core.errors import ModelNotFoundError, ModelUnavailableError, VersionNotFoundError
 from serving.core.repository import ModelSpec
@@ -37,7 +38,7 @@ async def started(
 
 
 async def predicted_version(engine: EmbeddedEngine, spec: ModelSpec = NET) -> int:
-    prediction = await (await engine.acquire(spec)).predict(IMAGES, deadline=math.inf)
+    prediction = await (await engine.acquire(spec)).predict(IMAGES, deadline=math.inf, caller=Caller("a"))
     assert prediction.probabilities.shape == (len(IMAGES), 20)
     return int(prediction.probabilities[-1].argmax())
 
@@ -100,7 +101,7 @@ def test_a_new_version_replaces_the_current_one_once_it_is_ready(tmp_path: Path,
             runtime.may_load.set()
             await becomes(engine, 2)
             assert states(engine) == {1: State.IDLE, 2: State.READY}
-            prediction = await held.predict(IMAGES, deadline=math.inf)
+            prediction = await held.predict(IMAGES, deadline=math.inf, caller=Caller("a"))
             assert prediction.probabilities[0].argmax() == 1  # an acquired version stays usable
             assert await predicted_version(engine, ModelSpec("net", version=1)) == 1
 
@@ -168,7 +169,7 @@ def test_a_model_is_unavailable_when_all_versions_fail(tmp_path: Path, runtime: 
 async def explain(engine: EmbeddedEngine, spec: ModelSpec = NET) -> ActivationMaps:
     model = await engine.acquire(spec)
     classes = np.array([artifact.LIKELIEST, 1, 5], np.int64)
-    return (await model.explain(IMAGES, classes, deadline=math.inf)).activation_maps
+    return (await model.explain(IMAGES, classes, deadline=math.inf, caller=Caller("a"))).activation_maps
 
 
 def test_the_explainer_is_loaded_once_on_first_use(tmp_path: Path, runtime: FakeRuntime) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.core.access import Caller
 from serving.core.engine import State
 from serving.core.repository import ModelSpec
 from serving.engines.embedded import EmbeddedEngine
@@ -118,7 +119,7 @@ def test_an_idle_model_is_unloaded_before_a_model_in_use(tmp_path: Path, runtime
             used = await engine.acquire(ModelSpec("used"))
             await engine.acquire(ModelSpec("idle"))  # used more recently
             runtime.may_infer.clear()
-            running = asyncio.create_task(used.predict(IMAGES, deadline=math.inf))
+            running = asyncio.create_task(used.predict(IMAGES, deadline=math.inf, caller=Caller("a")))
             await eventually(lambda: asyncio.sleep(0, used.calls == 1))
             await engine.acquire(ModelSpec("new"))
             assert [states(engine, name)[1] for name in ("used", "idle")] == [State.READY, State.IDLE]
@@ -136,7 +137,7 @@ def test_a_load_waits_until_requests_let_go_of_an_unloaded_model(tmp_path: Path,
             held = await engine.acquire(ModelSpec("old"))
             loading = asyncio.create_task(predicted_version(engine, ModelSpec("new")))
             await eventually(lambda: asyncio.sleep(0, states(engine, "old")[1] == State.IDLE))
-            prediction = await held.predict(IMAGES, deadline=math.inf)
+            prediction = await held.predict(IMAGES, deadline=math.inf, caller=Caller("a"))
             assert prediction.probabilities[0].argmax() == 1
             assert runtime.loads == ["old/1"]
             del held

@@ -16,6 +16,7 @@ import pytest
 from keras_archs.repository import artifact, reference_answers
 from keras_archs.repository.checksums import checksums
 from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
+from serving.core.access import Caller
 from serving.core.engine import State
 from serving.core.errors import ModelUnavailableError
 from serving.core.repository import ModelSpec
@@ -64,7 +65,7 @@ def serve_with_second_version(
         await engine.start()
         try:
             model = await engine.acquire(TINY)
-            prediction = await model.predict(np.zeros((1, 32, 32, 3), np.uint8), deadline=math.inf)
+            prediction = await model.predict(np.zeros((1, 32, 32, 3), np.uint8), deadline=math.inf, caller=Caller("a"))
             assert model.version == prediction.probabilities.argmax() == 1
             _, failed = engine.model_statuses()["tiny"]
             assert failed.state == State.FAILED

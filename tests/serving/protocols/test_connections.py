@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,10 +12,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
 import uvloop
 from starlette.types import Receive, Scope, Send
 
+from serving.protocols import connections
 from serving.protocols.connections import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -22,7 +23,7 @@ from serving.protocols.connections import (
     MAX_URL_BYTES,
     ConnectionLimits,
 )
-from serving.run import create_server
+from serving.protocols.server import GatewayServer, create_server
 
 HEAD = b"GET / HTTP/1.1\r\nHost: gateway\r\n"
 GET = HEAD + b"\r\n"
@@ -72,7 +73,7 @@ class Application:
 class Server:
     """A running server; its connections are checked whenever a test waits."""
 
-    def __init__(self, app: Application, server: uvicorn.Server, port: int) -> None:
+    def __init__(self, app: Application, server: GatewayServer, port: int) -> None:
         self.app = app
         self.port = port
         self.clients: list[Client] = []
@@ -82,15 +83,30 @@ class Server:
     def connections(self) -> int:
         return len(self._server.server_state.connections)
 
-    async def connect(self) -> Client:
-        client = Client(self, *await asyncio.open_connection("127.0.0.1", self.port))
+    @property
+    def stopping(self) -> bool:
+        return self._server.should_exit
+
+    def stop(self, number: signal.Signals) -> None:
+        """Do what the server does at a signal."""
+        self._server.handle_exit(number, None)
+        self._server._captured_signals.clear()  # which it would send to this process
+
+    async def closed(self) -> None:
+        """Wait until the server accepts no connections."""
+        async with asyncio.timeout(20):
+            while self._server.servers[0].is_serving():  # noqa: ASYNC110  uvicorn announces nothing
+                await asyncio.sleep(0.005)
+
+    async def connect(self, address: str = "127.0.0.1") -> Client:
+        client = Client(self, *await asyncio.open_connection("127.0.0.1", self.port, local_addr=(address, 0)))
         self.clients.append(client)
         return client
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(20):
             while not condition():
-                await self._server.config.callback_notify()  # type: ignore[misc]
+                await self._server.on_tick(0)
                 await asyncio.sleep(0.005)
 
     async def checking(self, answer: Awaitable[bytes]) -> bytes:
@@ -150,10 +166,18 @@ Scenario = Callable[[Server], Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(**limits: Any) -> AsyncIterator[Server]:
+async def serving(
+    *, drain_seconds: float = 0.0, on_drain: Callable[[], None] = lambda: None, **limits: Any
+) -> AsyncIterator[Server]:
     app = Application()
     values = {"connections": 50, "head_seconds": 60, "answer_seconds": 60}
-    server = create_server(app, ConnectionLimits(**(values | limits)), shutdown_timeout=5)
+    server = create_server(
+        app,
+        ConnectionLimits(**(values | limits)),
+        shutdown_timeout=5,
+        drain_seconds=drain_seconds,
+        on_drain=on_drain,
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         running = asyncio.create_task(server.serve([listener]))
         tested = Server(app, server, listener.getsockname()[1])
@@ -208,6 +232,37 @@ def test_headers_without_end_are_not_read_on() -> None:
             client.send(start)
             answer = await client.flood(block)
             assert not answer or problem(answer)[0] == status  # a client that sends on may lose the answer
+
+    run(scenario)
+
+
+def test_a_client_that_sends_on_after_the_answer_does_not_lose_it() -> None:
+    async def scenario(server: Server) -> None:
+        client = await server.connect()
+        client.send(HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % ENOUGH)
+        for _ in range(20):
+            client.send(bytes(BLOCK))
+            await client.writer.drain()
+        assert (await client.reader.read()).startswith(b"HTTP/1.1 200")  # and no reset
+        client.send(bytes(BLOCK))
+        await client.writer.drain()
+        client.writer.close()
+        await client.writer.wait_closed()
+
+    run(scenario)
+
+
+def test_a_client_that_sends_on_without_end_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_DROPPING_SECONDS", 0.1)
+
+    async def scenario(server: Server) -> None:
+        client = await server.connect()
+        client.send(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            while True:
+                client.send(b"1\r\na\r\n")
+                await client.writer.drain()
+                await asyncio.sleep(0.005)
 
     run(scenario)
 
@@ -356,6 +411,76 @@ def test_a_connection_is_refused_if_all_others_are_busy() -> None:
     run(scenario, connections=2)
 
 
+def test_the_address_with_the_most_connections_gives_way() -> None:
+    async def scenario(server: Server) -> None:
+        modest = await server.connect("127.0.0.2")
+        await server.until(lambda: server.connections == 1)
+        greedy = [await server.connect() for _ in range(3)]
+        await server.until(lambda: server.connections == 4)
+        newest = await server.connect()
+        assert await greedy[0].rest() == b""
+        for client in (modest, newest, *greedy[1:]):
+            client.send(GET)
+            await client.answer()
+            client.writer.close()
+        await server.until(lambda: server.connections == 0)
+
+    run(scenario, connections=4)
+
+
+def test_an_upload_gives_way_if_no_connection_is_idle() -> None:
+    async def scenario(server: Server) -> None:
+        uploads = []
+        for number in range(2):
+            uploads.append(await server.connect())
+            uploads[-1].send(POST + b"Content-Length: 10\r\n\r\n")
+            await server.until(lambda: server.app.begun == number + 1)  # noqa: B023
+        newest = await server.connect()
+        assert problem(await uploads[0].rest()) == (503, "overloaded")
+        newest.send(GET)
+        await newest.answer()
+        uploads[1].send(bytes(10))
+        await uploads[1].answer()
+        for client in (uploads[1], newest):
+            client.writer.close()
+        await server.until(lambda: server.connections == 0)
+
+    run(scenario, connections=2)
+
+
+def test_after_sigterm_answers_close_their_connections_until_the_server_stops() -> None:
+    async def scenario() -> None:
+        drained: list[bool] = []
+        async with serving(drain_seconds=3600, on_drain=lambda: drained.append(True)) as server:
+            kept = await server.connect()
+            await server.until(lambda: server.connections == 1)
+            server.stop(signal.SIGTERM)
+            for client in (kept, await server.connect()):
+                client.send(GET)
+                assert b"connection: close" in await client.rest()
+            assert drained == [True]
+            assert not server.stopping
+            server.stop(signal.SIGTERM)
+            assert server.stopping
+
+    asyncio.run(scenario())
+
+
+def test_a_request_whose_headers_arrive_while_the_server_stops_is_answered() -> None:
+    async def scenario() -> None:
+        async with serving() as server:
+            client = await server.connect()
+            client.send(HEAD)
+            await server.until(lambda: server.connections == 1)
+            await asyncio.sleep(0.05)  # until the server has read what was sent
+            server.stop(signal.SIGTERM)
+            await server.closed()
+            client.send(b"\r\n")
+            assert (await client.reader.read()).startswith(b"HTTP/1.1 200")
+
+    asyncio.run(scenario())
+
+
 def test_a_client_that_closes_its_direction_gets_its_answer() -> None:
     async def scenario(server: Server) -> None:
         for number, request in enumerate((GET, POST + b"Content-Length: 3\r\n\r\nabc", GET + GET)):
@@ -422,3 +547,14 @@ def test_rubbish_behind_a_request_gets_no_answer_that_could_be_taken_for_the_req
         server.app.may_answer.set()
 
     run(scenario)
+
+
+def test_a_reload_that_fails_does_not_end_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    async def reload() -> None:
+        raise OverflowError("a number that is too large")
+
+    limits = ConnectionLimits(connections=1, head_seconds=1, answer_seconds=1)
+    server = create_server(Application(), limits, shutdown_timeout=1, on_reload=reload)
+    server.reload()
+    assert not asyncio.run(server.on_tick(1))
+    assert "the new settings cannot be taken" in caplog.text

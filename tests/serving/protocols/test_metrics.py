@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 
 from serving.core import errors
 from serving.protocols import problems
-from serving.protocols.metrics import RequestMetrics
+from serving.protocols.exchanges import RecordExchanges
+from serving.protocols.metrics.requests import RequestMetrics
 from tests.support.clock import Clock
 
 CLASSIFY = {"endpoint": "classify", "model": "tiny"}
@@ -22,7 +23,7 @@ CLASSIFY = {"endpoint": "classify", "model": "tiny"}
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("serving.protocols.metrics.time", clock)
+    monkeypatch.setattr("serving.protocols.exchanges.time", clock)
     return clock
 
 
@@ -34,7 +35,8 @@ def samples(answer: Answer, body: AsyncIterator[bytes] | bytes = b"x") -> Collec
     app = FastAPI()
     registry = CollectorRegistry()
     problems.install(app)
-    app.add_middleware(RequestMetrics, registry=registry, published=lambda: ["tiny"])
+    metrics = RequestMetrics(registry, published=lambda: ["tiny"])
+    app.add_middleware(RecordExchanges, recorders=[metrics])
 
     @app.post("/classify/{model}")
     async def classify(model: str, request: Request) -> Any:
@@ -51,7 +53,7 @@ def samples(answer: Answer, body: AsyncIterator[bytes] | bytes = b"x") -> Collec
 
 def counted(registry: CollectorRegistry, status: int, problem: str) -> float | None:
     return registry.get_sample_value(
-        "keras_archs_requests_total", CLASSIFY | {"status": str(status), "problem": problem}
+        "keras_archs_requests_total", CLASSIFY | {"status": str(status), "problem": problem, "reason": ""}
     )
 
 
@@ -107,6 +109,12 @@ def test_each_failure_is_counted_by_its_problem(error: Exception, status: int, p
     registry = samples(answer)
     assert counted(registry, status, problem) == 1
     assert registry.get_sample_value("keras_archs_request_seconds_count", CLASSIFY) == 1
+
+
+def test_a_connection_that_is_closed_before_its_request_arrives_is_counted() -> None:
+    registry = CollectorRegistry()
+    RequestMetrics(registry, published=list).refuse_connection(errors.HeadersTimeoutError("too slow"))
+    assert registry.get_sample_value("keras_archs_refused_connections_total", {"problem": "headers-timeout"}) == 1
 
 
 def test_requests_up_to_the_default_deadline_have_a_bucket(clock: Clock) -> None:

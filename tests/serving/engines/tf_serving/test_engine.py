@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from keras_archs.repository import models_config
+from serving.core.access import Caller
 from serving.core.engine import State, VersionUnloadedError
 from serving.core.errors import BackendUnavailableError, DeadlineExceededError, ModelUnavailableError
 from serving.core.repository import ModelSpec
@@ -69,7 +70,7 @@ def test_explanations_use_the_explain_signature(repository: Path, packed: bool) 
         async with started(repository, server) as engine:
             model = await engine.acquire(NET)
             classes = np.array([4, 5, 6], np.int64)
-            prediction = await model.explain(IMAGES, classes, asyncio.get_running_loop().time() + 10)
+            prediction = await model.explain(IMAGES, classes, asyncio.get_running_loop().time() + 10, Caller("a"))
         maps = prediction.activation_maps
         assert maps.chosen.tolist() == [4, 5, 6]
         assert maps.maps.shape == (3, 2, 3)
@@ -144,7 +145,7 @@ def test_an_unselected_version_answers_until_the_selected_one_is_loaded(reposito
             old = await engine.acquire(NET)
             server.states = {2: AVAILABLE}  # replaced between two polls
             with pytest.raises(VersionUnloadedError):
-                await old.predict(IMAGES, asyncio.get_running_loop().time() + 10)
+                await old.predict(IMAGES, asyncio.get_running_loop().time() + 10, Caller("a"))
             assert await predicted_version(engine) == 2
 
     asyncio.run(scenario())
@@ -170,7 +171,7 @@ def test_the_next_server_answers_when_one_has_unloaded_the_version(repository: P
             model = await engine.acquire(NET)
             servers[0].states = {}
             deadline = asyncio.get_running_loop().time() + 10
-            answers = await asyncio.gather(*(model.predict(IMAGES, deadline) for _ in range(10)))
+            answers = await asyncio.gather(*(model.predict(IMAGES, deadline, Caller("a")) for _ in range(10)))
             assert {int(answer.probabilities[0].argmax()) for answer in answers} == {1}
 
     asyncio.run(scenario())
@@ -182,7 +183,7 @@ def test_a_request_that_could_not_be_sent_is_retried(repository: Path) -> None:
         async with started(repository, server, poll_seconds=60) as engine:
             model = await engine.acquire(NET)
             await server.stop()
-            prediction = asyncio.create_task(model.predict(IMAGES, asyncio.get_running_loop().time() + 10))
+            prediction = asyncio.create_task(model.predict(IMAGES, asyncio.get_running_loop().time() + 10, Caller("a")))
             await asyncio.sleep(0)
             await server.start()
             assert (await prediction).probabilities[0].argmax() == 1
