@@ -36,6 +36,35 @@ def test_photographs_are_classified_correctly(stack: Stack, photographs: dict[st
         assert (response.json()["version"], response.json()["trained"]) == (1, True)
 
 
+def test_requests_need_a_key_until_it_is_revoked(stack: Stack, photographs: dict[str, bytes]) -> None:
+    def ask(key: str | None) -> httpx.Response:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        with httpx.Client(base_url=stack.client.base_url, headers=headers, timeout=60) as client:
+            return client.post(f"/classify/{MODEL}", content=photographs["coffee"])
+
+    assert ask(None).status_code == 401
+    assert ask("keras_archs_" + 40 * "0").status_code == 401
+    key, of_another = stack.make_key("guest", "--model", MODEL), stack.make_key("other", "--model", "resnet-50")
+    stack.until(lambda: ask(key).is_success)
+    stack.until(lambda: ask(of_another).status_code == 403)
+    stack.compose("run", "--rm", "exporter", "keras-archs", "keys", "revoke", "guest")
+    stack.until(lambda: ask(key).status_code == 401)
+    assert stack.post(photographs["coffee"]).is_success, "other keys are still valid"
+    stored = stack.run("gateway", "sh", "-c", "cat /keys/*")
+    assert "sha256" in stored
+    for secret in (key, of_another, stack.client.headers["X-API-Key"]):
+        assert secret not in stored + stack.logs()
+
+
+def test_the_metrics_are_on_the_admin_port_only(stack: Stack) -> None:
+    assert stack.client.get("/metrics").status_code == 404
+    scraped = httpx.get(f"http://127.0.0.1:{stack.admin_port}/metrics")
+    assert "keras_archs_requests_total" in scraped.text
+    # the name and port of docker/prometheus/prometheus.yml, from the network that Prometheus is in
+    script = "from urllib.request import urlopen; print(urlopen('http://gateway:8081/metrics', timeout=5).status)"
+    assert stack.run("gateway", "python", "-c", script) == "200"
+
+
 def test_the_gateway_image_is_small_and_has_no_tensorflow(stack: Stack) -> None:
     assert int(podman("image", "inspect", "--format", "{{.Size}}", "keras-archs-gateway")) < 500e6
     libraries = stack.run("gateway", "sh", "-c", "find /opt /usr -name 'lib*.so*' -size +20M")
@@ -46,7 +75,7 @@ def test_the_gateway_runs_as_non_root_and_cannot_write(stack: Stack) -> None:
     assert stack.run("gateway", "id", "-u") == "10001"
     status = dict(line.split(":\t") for line in stack.run("gateway", "cat", "/proc/1/status").splitlines())
     assert (int(status["CapBnd"], 16), status["NoNewPrivs"]) == (0, "1")
-    for place in ("/", "/models", "/opt/keras-archs", "/home"):
+    for place in ("/", "/models", "/keys", "/opt/keras-archs", "/home"):
         assert stack.run("gateway", "sh", "-c", f"touch {place}/new 2>&1 || true").endswith("Read-only file system")
 
 

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import kubernetes_validate
+import numpy as np
 import pytest
 import typer
 import yaml
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
-from starlette.types import Message, Receive, Scope, Send
 from typer.core import TyperGroup
 
 from keras_archs import __version__
 from keras_archs.cli.app import app
 from keras_archs.cli.train_options import check_options, given_options
+from keras_archs.repository.artifact_card import ArtifactCard
+from serving.core.admission import Admission
+from serving.core.backlog import Backlog
 from serving.core.engine import BackendStatus, Engine, State, VersionStatus
 from serving.core.errors import (
     ClientDeadlineError,
@@ -31,8 +34,11 @@ from serving.core.errors import (
     InvalidImageError,
     OverloadedError,
     ServingError,
+    UnauthenticatedError,
 )
-from serving.protocols.metrics import EngineMetrics, RequestMetrics
+from serving.core.observer import ImageSize, Work
+from serving.protocols.exchanges import Exchange
+from serving.protocols.metrics import GatewayMetrics
 from serving.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +121,83 @@ def test_tensorflow_servings_batch_holds_as_many_images_as_a_request_may_have() 
 def test_the_gateways_of_compose_have_only_known_settings(name: str) -> None:
     for variable in compose()[name].get("environment", {}):
         assert variable.removeprefix("KERAS_ARCHS_").lower() in Settings.model_fields
+
+
+@pytest.mark.parametrize("name", ["gateway", "embedded"])
+def test_the_gateways_of_compose_have_the_keys_that_the_exporter_makes(name: str) -> None:
+    service, exporter = compose()[name], compose()["exporter"]
+    folder = service["environment"]["KERAS_ARCHS_KEYS"]
+    assert f"keys:{folder}:ro" in service["volumes"]
+    assert f"keys:{exporter['environment']['KERAS_ARCHS_KEYS']}" in exporter["volumes"]
+
+
+def test_only_the_gateway_can_be_reached_from_other_hosts() -> None:
+    ports = {name: service.get("ports", []) for name, service in compose().items()}
+    assert {port for given in ports.values() for port in given if not port.startswith("127.0.0.1:")} == {
+        "${ADDRESS}:${GATEWAY_PORT}:8000"
+    }
+    assert "ADDRESS=127.0.0.1\n" in (ROOT / ".env").read_text()
+
+
+@pytest.mark.parametrize("name", ["gateway", "embedded"])
+def test_prometheus_scrapes_the_admin_port_of_compose(name: str) -> None:
+    jobs = yaml.safe_load((ROOT / "docker/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    (target,) = next(job["dns_sd_configs"] for job in jobs if job["job_name"] == "gateway")
+    given = compose()[name]["environment"]
+    assert given["KERAS_ARCHS_ADMIN_PORT"] == str(target["port"])
+    assert given["KERAS_ARCHS_ADMIN_HOST"] == "0.0.0.0"
+
+
+# keys, in compose and in Kubernetes
+
+
+def gateways() -> dict[str, dict[str, str]]:
+    """Return the variables of every gateway by its name; a variable that Kubernetes fills in is left out."""
+    pods = {"pod": workloads()["gateway"], "transformer": transformer()}
+    found = {name: environment(pod["containers"][0]) for name, pod in pods.items()}
+    found |= {name: {**compose()[name]["environment"]} for name in ("gateway", "embedded")}
+    return {name: {key: value for key, value in given.items() if value} for name, given in found.items()}
+
+
+@pytest.mark.parametrize("name", sorted(gateways()))
+def test_no_gateway_lets_strangers_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in gateways()[name].items():
+        monkeypatch.setenv(variable, value)
+    settings = Settings(host="0.0.0.0")  # as docker/Dockerfile sets it
+    assert settings.needs_credentials
+    assert not settings.no_auth
+
+
+def test_an_image_without_keys_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    ((host,),) = [re.findall(r"^ENV KERAS_ARCHS_HOST=(\S+)$", (ROOT / "docker/Dockerfile").read_text(), re.MULTILINE)]
+    monkeypatch.setenv("KERAS_ARCHS_HOST", host)
+    with pytest.raises(ValueError, match="keras-archs keys"):
+        Settings()
+
+
+@pytest.mark.parametrize("name", ["gateway", "transformer"])
+def test_the_gateways_of_kubernetes_read_keys_from_a_secret(name: str) -> None:
+    pod = workloads()["gateway"] if name == "gateway" else transformer()
+    (container,) = pod["containers"]
+    (volume,) = (volume for volume in pod["volumes"] if "secret" in volume)
+    assert volume["secret"] == {"secretName": "gateway-keys"}
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == volume["name"])
+    assert mount["mountPath"] == environment(container)["KERAS_ARCHS_KEYS"]
+    assert mount["readOnly"]
+
+
+def test_only_prometheus_reaches_the_admin_port_in_kubernetes() -> None:
+    port = int(environment(workloads()["gateway"]["containers"][0])["KERAS_ARCHS_ADMIN_PORT"])
+    annotations = specs("Deployment")["gateway"]["template"]["metadata"]["annotations"]
+    assert int(annotations["prometheus.io/port"]) == port
+    (rule,) = (
+        rule
+        for rule in specs("NetworkPolicy")["gateway"]["ingress"]
+        if port in [allowed["port"] for allowed in rule["ports"]]
+    )
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    assert [allowed["port"] for allowed in rule["ports"]] == [port]
+    assert port not in [served["port"] for served in specs("Service")["gateway"]["ports"]]
 
 
 # Kubernetes
@@ -264,6 +347,10 @@ def test_the_command_of_a_training_is_one_that_keras_archs_train_takes(begun: bo
 class FakeEngine:
     """The part of an engine that its metrics need."""
 
+    def model_names(self) -> list[str]:
+        """Return one model."""
+        return ["tiny"]
+
     def model_statuses(self) -> dict[str, tuple[VersionStatus, ...]]:
         """Return one ready model."""
         return {"tiny": (VersionStatus(1, State.READY),)}
@@ -279,28 +366,25 @@ class FakeEngine:
 
 def scraped(*failures: ServingError | None) -> list[Sample]:
     """Return the samples of a gateway that has answered a request with each of these errors, or None for a success."""
-    registry = CollectorRegistry()
-    registry.register(EngineMetrics(cast(Engine, FakeEngine())))
-    remaining = iter(failures)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        error = next(remaining)
-        await receive()
+    backlog = Backlog()
+    admission = Admission(max_requests=1, max_bytes=1, backlog=backlog)
+    metrics = GatewayMetrics(cast(Engine, FakeEngine()), admission, backlog)
+    for error in failures:
+        exchange = Exchange("classify", "POST", "/classify/tiny", "192.0.2.2", model="tiny", status=200)
+        exchange.uploaded = exchange.answered = exchange.ended = exchange.started
         if error:
-            scope["state"]["problem"] = error.slug
-        await send({"type": "http.response.start", "status": error.status if error else 200})
-
-    async def receive() -> Message:
-        return {"type": "http.request"}
-
-    async def send(message: Message) -> None:
-        """Drop the answer."""
-
-    metrics = RequestMetrics(app, registry=registry, published=lambda: ["tiny"])
-    for _ in failures:
-        asyncio.run(metrics({"type": "http", "path": "/classify/tiny"}, receive, send))
-    families = text_string_to_metric_families(generate_latest(registry).decode())
-    return [sample for family in families for sample in family.samples]
+            exchange.fail(error)
+        metrics.requests.end(exchange)
+        work = Work("tiny", 1, cast(ArtifactCard, SimpleNamespace(multi_label=False)))
+        work.did(0.0, queue=0.1, decode=0.1, inference=0.1)
+        work.sizes.append(ImageSize(1000, 100_000))
+        work.probabilities = np.array([[0.5, 0.5]], np.float32)
+        metrics.models.begin(work)
+        metrics.models.end(work)
+    metrics.requests.refuse_connection(OverloadedError(""))
+    metrics.sample()
+    text = "".join(generate_latest(registry).decode() for registry in metrics.registries)
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 def queries() -> list[str]:
@@ -331,9 +415,14 @@ def selected(query: str, samples: list[Sample]) -> list[Sample]:
 
 @pytest.mark.parametrize("query", [query for query in queries() if "keras_archs_" in query])
 def test_every_query_of_the_dashboard_and_the_alerts_finds_metrics_of_the_gateway(query: str) -> None:
-    samples = scraped(None, OverloadedError(""))
+    samples = scraped(None, OverloadedError(""), UnauthenticatedError(""))
     for selector in re.findall(r"keras_archs_\w+(?:\{.*?\})?", query):
         assert selected(selector, samples), selector
+
+
+def test_every_alert_says_what_happens_and_what_to_do() -> None:
+    for name, rule in alerts().items():
+        assert rule["annotations"].keys() == {"summary", "action"}, name
 
 
 def test_clients_with_timeouts_that_are_too_short_raise_no_alert() -> None:
