@@ -119,10 +119,10 @@ def closed_loop(calls: Sequence[Call], seconds: float, cpu_seconds: Callable[[],
     return Load(seconds, latencies, timings, cpu_seconds() - cpu_before)
 
 
-def http_request(path: str, image: bytes) -> bytes:
-    """Return the bytes of an HTTP request that posts a JPEG."""
-    fields = f"Host: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(image)}"
-    return f"POST {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + image
+def http_request(path: str, body: bytes, media_type: str = "image/jpeg") -> bytes:
+    """Return the bytes of an HTTP request that posts a body."""
+    fields = f"Host: 127.0.0.1\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}"
+    return f"POST {path} HTTP/1.1\r\n{fields}\r\n\r\n".encode() + body
 
 
 def exchange(connection: socket.socket, request: bytes) -> Timing:

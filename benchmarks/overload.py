@@ -1,0 +1,229 @@
+"""Goodput of the gateway at and above its capacity, and what greedy and slow clients do to the others.
+
+    python -m benchmarks.overload --model efficientnet-lite0
+
+`goodput` is the number of good answers a second: status 200 and, where the client set a deadline, in time. `kept` is
+the goodput divided by that at the capacity with the same deadline: 1 would mean that excess load costs nothing. The
+column is empty if `--times` is without 1. The load comes from a process on the same machine, which takes processor time
+from the gateway.
+
+Greedy and slow clients have loopback addresses of their own, as callers without keys are told apart by address.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated, Any
+
+import psutil
+import typer
+
+from benchmarks.closed_loop import TIMEOUT_SECONDS, http_request, in_process, load_gateway
+from benchmarks.common import machine, picture, show, write_json
+from benchmarks.gateway import publish_by_name, read_assignments, running
+from benchmarks.open_loop import WARM_UP_SECONDS, open_loop, percentile_ms
+from benchmarks.slow_clients import slow_clients
+
+MODEST = 0.25
+"""Load of a client beside others, as a multiple of the capacity."""
+CLIENTS = 8
+"""Clients of the closed loop that measures the capacity."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One load: rates per second, times in ms.
+
+    Attributes:
+        deadline: Seconds that clients give the gateway; None for no deadline of their own.
+        times: Load as a multiple of the capacity.
+        sent: Requests sent.
+        goodput: Good answers.
+        accepted_p50: Median latency of answers with status 200.
+        accepted_p99: 99th percentile of the latency of answers with status 200.
+        refused_p50: Median latency of refusals.
+        refused_p99: 99th percentile of the latency of refusals.
+        cpu: Processor time of the gateway per second.
+        statuses: Number of answers by status.
+    """
+
+    deadline: float | None
+    times: float
+    sent: float
+    goodput: float
+    accepted_p50: float
+    accepted_p99: float
+    refused_p50: float
+    refused_p99: float
+    cpu: float
+    statuses: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A modest load beside other clients: the share of its requests that got status 200, and their latency in ms."""
+
+    others: str
+    answered: float
+    p50: float
+    p99: float
+
+
+def main(
+    assignments: Annotated[
+        list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="Settings of the gateway.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A model of the registry.")] = "efficientnet-lite0",
+    repository: Annotated[Path | None, typer.Option(help="Repository in which the model is published already.")] = None,
+    times: Annotated[str, typer.Option(help="Loads as multiples of the capacity, comma-separated.")] = "1,1.5,3",
+    deadline: Annotated[float, typer.Option(min=0.01, help="Short deadline of clients, in seconds.")] = 0.3,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of a load.")] = 6,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are shown.")] = 3,
+    slow: Annotated[int, typer.Option(min=0, help="Number of slow clients; 0 for no such measurement.")] = 1000,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as JSON.")] = None,
+) -> None:
+    """Measure goodput, latency and refusals at several loads."""
+    about = machine()
+    loads = [(limit, float(multiple)) for limit in (None, deadline) for multiple in times.split(",")]
+    with tempfile.TemporaryDirectory() as folder:
+        values: dict[str, Any] = {
+            "repository": str(repository or in_process(publish_by_name, model, Path(folder, "models"))),
+            "preload": model,
+            "port": "0",
+            "log_level": "error",
+            **read_assignments(assignments or []),
+        }
+        with running(values) as gateway:
+            path, image = f"/classify/{model}", picture()
+            measured = [
+                in_process(
+                    load_gateway, gateway.port, gateway.process.pid, path, image, clients=CLIENTS, seconds=seconds
+                ).rate
+                for _ in range(rounds)
+            ]
+            capacity = median(measured)
+            print(f"{model}: capacity {capacity:.0f} requests/s; {about['cpu']}, load before: {about['load_before']}")
+            rows = [
+                measure(gateway.port, gateway.process, path, image, capacity, limit, multiple, seconds)
+                for _ in range(rounds)
+                for limit, multiple in loads
+            ]
+            beside = [
+                row for _ in range(rounds) for row in measure_beside(gateway.port, path, image, capacity, slow, seconds)
+            ]
+    by_load = {load: [row for row in rows if (row.deadline, row.times) == load] for load in loads}
+    show_rows(by_load)
+    show_beside(beside)
+    figures = {"model": model, "capacity": capacity, **about}
+    write_json(json, figures | {"rows": [asdict(row) for row in rows], "beside": [asdict(row) for row in beside]})
+
+
+def measure(
+    port: int,
+    process: psutil.Process,
+    path: str,
+    image: bytes,
+    capacity: float,
+    deadline: float | None,
+    times: float,
+    seconds: float,
+) -> Row:
+    """Send one load and sum up what came back."""
+    request = http_request(path if deadline is None else f"{path}?timeout={deadline:g}", image)
+    before = process.cpu_times()
+    outcomes = in_process(open_loop, port, request, rate=times * capacity, seconds=seconds)
+    after = process.cpu_times()
+    accepted = [outcome for outcome in outcomes if outcome.status == 200]
+    refused = [outcome for outcome in outcomes if outcome.status in (429, 503)]
+    good = [outcome for outcome in accepted if deadline is None or outcome.seconds <= deadline]
+    return Row(
+        deadline=deadline,
+        times=times,
+        sent=len(outcomes) / seconds,
+        goodput=len(good) / seconds,
+        accepted_p50=percentile_ms(accepted, 50),
+        accepted_p99=percentile_ms(accepted, 99),
+        refused_p50=percentile_ms(refused, 50),
+        refused_p99=percentile_ms(refused, 99),
+        cpu=(after.user + after.system - before.user - before.system) / (WARM_UP_SECONDS + seconds),
+        statuses=dict(Counter(outcome.status for outcome in outcomes)),
+    )
+
+
+def measure_beside(port: int, path: str, image: bytes, capacity: float, slow: int, seconds: float) -> Iterator[Beside]:
+    """Send a modest load alone, beside a greedy client, and beside slow clients."""
+    request = http_request(path, image)
+    modest = functools.partial(open_loop, port, request, rate=MODEST * capacity, seconds=seconds)
+    greedy = functools.partial(open_loop, port, request, rate=3 * capacity, seconds=seconds, address="127.0.0.2")
+    idle = functools.partial(slow_clients, port, path, "127.0.0.3", clients=slow, seconds=seconds + WARM_UP_SECONDS)
+    loads: dict[str, tuple[Callable[[], Any], ...]] = {"alone": (modest,), "a greedy client": (modest, greedy)}
+    if slow:
+        loads |= {"alone again": (modest,), f"{slow} slow clients": (modest, idle)}
+    for others, calls in loads.items():
+        outcomes = together(*calls)[0]
+        accepted = [outcome for outcome in outcomes if outcome.status == 200]
+        share = len(accepted) / len(outcomes)
+        yield Beside(others, share, percentile_ms(accepted, 50), percentile_ms(accepted, 99))
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Run functions at the same time, each in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(len(calls)) as pool:
+        return [result.get(TIMEOUT_SECONDS) for result in [pool.apply_async(call) for call in calls]]
+
+
+def show_beside(rows: list[Beside]) -> None:
+    """Print the medians beside each kind of other clients."""
+    by_others: dict[str, list[Beside]] = {}
+    for row in rows:
+        by_others.setdefault(row.others, []).append(row)
+    show(
+        f"a client that sends {MODEST:g} of the capacity; times in ms",
+        ("beside", "answered", "p50", "p99"),
+        (
+            (
+                others,
+                f"{median(row.answered for row in group):.3f}",
+                f"{median(row.p50 for row in group):.1f}",
+                f"{median(row.p99 for row in group):.1f}",
+            )
+            for others, group in by_others.items()
+        ),
+    )
+
+
+def show_rows(by_load: dict[tuple[float | None, float], list[Row]]) -> None:
+    """Print the medians of each load."""
+    lines = []
+    for (deadline, times), rows in by_load.items():
+        reference = by_load.get((deadline, 1.0), [])
+        shares = [row.goodput / base.goodput for row, base in zip(rows, reference, strict=False) if base.goodput]
+        statuses = sum((Counter(row.statuses) for row in rows), Counter[int]())
+        lines.append(
+            (
+                f"{times:g}x" + (f", {deadline:g} s" if deadline else ""),
+                *(f"{median(getattr(row, name) for row in rows):.0f}" for name in ("sent", "goodput")),
+                f"{median(shares):.2f}" if shares else "",
+                *(
+                    f"{median(getattr(row, name) for row in rows):.1f}"
+                    for name in ("accepted_p50", "accepted_p99", "refused_p50", "refused_p99")
+                ),
+                " ".join(f"{status}:{number}" for status, number in sorted(statuses.items())),
+            )
+        )
+    show(
+        "open loop, one JPEG a request; times in ms",
+        ("load", "sent /s", "goodput /s", "kept", "200 p50", "200 p99", "503 p50", "503 p99", "statuses"),
+        lines,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)
