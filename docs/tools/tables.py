@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from starlette.types import Receive, Scope, Send
+from prometheus_client.metrics import MetricWrapperBase
 
 from docs.tools.families import FAMILIES, networks
 from keras_archs.cards.model_card import ModelCard
@@ -35,6 +35,7 @@ _OF_MACHINE = {
     "streams": "one per thread",
     "workers": "two per thread",
     "memory_limit_mb": "half of the memory",
+    "decode_memory_mb": "500",
 }
 """Defaults that depend on the machine, or on the limits of the container."""
 _RIGHT = {"input", "parameters", "multiply-adds", "top-1", "top-5"}
@@ -229,20 +230,22 @@ def settings() -> str:
 
 def metrics() -> str:
     """Return the gateway's metrics with their labels, as its collectors describe them."""
-    from prometheus_client import CollectorRegistry
-
     from serving.app import create_engine
-    from serving.protocols.metrics import EngineMetrics, RequestMetrics
+    from serving.core.admission import Admission
+    from serving.core.backlog import Backlog
+    from serving.protocols.metrics import GatewayMetrics
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        """Never called."""
-
-    registry = CollectorRegistry()
-    requests = RequestMetrics(app, registry=registry, published=list)
-    labels_of = {metric._name: metric._labelnames for metric in vars(requests).values() if hasattr(metric, "_name")}
-    registry.register(EngineMetrics(create_engine(Settings())))
+    backlog = Backlog()
+    admission = Admission(max_requests=1, max_bytes=1, backlog=backlog)
+    registries = GatewayMetrics(create_engine(Settings()), admission, backlog).registries
+    labels_of = {
+        metric._name: metric._labelnames
+        for registry in registries
+        for metric in registry._collector_to_names
+        if isinstance(metric, MetricWrapperBase)
+    }
     rows = []
-    for metric in registry.collect():
+    for metric in (metric for registry in registries for metric in registry.collect()):
         labels = labels_of.get(metric.name) or getattr(metric, "_labelnames", None) or ()
         suffix = "_total" if metric.type == "counter" else ""
         rows.append(
@@ -260,13 +263,14 @@ def alerts() -> str:
         [
             f"`{rule['alert']}`",
             re.sub(r"\{\{ \$(?:labels\.)?(\w+).*?\}\}", r"*\1*", rule["annotations"]["summary"]),
+            rule["annotations"]["action"],
             f"`{' '.join(rule['expr'].split())}`",
             rule["for"],
         ]
         for group in rules["groups"]
         for rule in group["rules"]
     ]
-    return table(("alert", "meaning", "condition", "for"), rows)
+    return table(("alert", "meaning", "what to do", "condition", "for"), rows)
 
 
 def values(annotation: Any) -> str:
