@@ -4,10 +4,11 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 MODELS ?= models
 MODEL ?= efficientnet-lite0
+SCREENSHOTS ?= /tmp/keras-archs-screenshots
 PYTHON_IMAGE = $(shell sed -n 's/^ARG PYTHON_IMAGE=//p' docker/Dockerfile)
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: serve test test-all container-test parity backends tf220 notebooks docs lint format lock clean
+.PHONY: serve test test-all container-test browser-test fuzz parity peers backends backends-jax backends-torch tf220 notebooks docs lint format lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -21,19 +22,31 @@ test: .venv/dev ## run the tests, apart from slow ones
 	.venv/bin/python -m pytest -n 2 --dist worksteal
 
 test-all: .venv/dev ## run all tests
-	.venv/bin/python -m pytest -n 2 --dist worksteal -m 'not container'
+	.venv/bin/python -m pytest -n 2 --dist worksteal -m 'not container and not browser and not fuzz'
 
 container-test: .venv/dev ## build the images and run compose.yaml under podman
 	@command -v podman >/dev/null || { echo "make container-test needs podman; on Debian: apt-get install podman" >&2; exit 2; }
 	@podman image exists $(PYTHON_IMAGE) || { echo "make container-test needs the base image: podman pull $(PYTHON_IMAGE)" >&2; exit 2; }
 	.venv/bin/python -m pytest -m container tests/container
 
+browser-test: .venv/dev ## drive the page with Chromium; screenshots stay in $(SCREENSHOTS)
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium; } \
+	  || { echo "make browser-test needs Chromium; on Debian: apt-get install chromium" >&2; exit 2; }
+	SCREENSHOTS=$(SCREENSHOTS) .venv/bin/python -m pytest -m browser tests/browser
+
+fuzz: .venv/dev ## send thousands of generated requests and damaged pictures to the gateway, for half an hour
+	.venv/bin/python -m pytest -m fuzz -s tests/serving
+
 parity: .venv-parity/ready ## compare networks and published weights with their sources, in an environment with Torch
 	.venv-parity/bin/python -m pytest tests/parity
 
-backends: .venv-parity/ready ## compare networks on the JAX and Torch backends with TensorFlow, in the same environment
-	KERAS_BACKEND=jax .venv-parity/bin/python -m pytest tests/backends tests/layers/test_layers.py
-	KERAS_BACKEND=torch .venv-parity/bin/python -m pytest tests/backends tests/layers/test_layers.py
+peers: .venv-peers/ready .venv/dev ## compare the gateway with KServe's server, asked by KServe's clients
+	.venv/bin/python -m pytest -m slow tests/serving/protocols/open_inference/test_kserve.py
+
+backends: backends-jax backends-torch ## compare networks on the JAX and Torch backends with TensorFlow, in the same environment
+
+backends-jax backends-torch: backends-%: .venv-parity/ready
+	KERAS_BACKEND=$* .venv-parity/bin/python -m pytest tests/backends tests/layers/test_layers.py
 
 tf220: .venv-tf220/ready .venv/dev ## load what is exported in TensorFlow 2.20, the runtime of TensorFlow Serving's newest image
 	TF220_PYTHON=$(CURDIR)/.venv-tf220/bin/python .venv/bin/python -m pytest tests/tf220
@@ -62,7 +75,7 @@ lock: .venv/dev ## resolve the newest allowed dependencies into constraints.txt
 	  --no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
 
 clean: ## remove the environment and caches; published models stay
-	rm -rf .venv .venv-parity .venv-tf220 .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis docs/_build docs/generated docs/notebooks
+	rm -rf .venv .venv-parity .venv-peers .venv-tf220 .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis docs/_build docs/generated docs/notebooks
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -89,6 +102,13 @@ clean: ## remove the environment and caches; published models stay
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --no-deps torchvision==0.28.0 timm==1.0.31 pytorchcv==0.0.74
 	.venv-parity/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 	  --editable '.[train]' jax==0.10.2 pytest pytest-timeout psutil scikit-image
+	@touch $@
+
+# Other servers, whose packages ask for other versions of the same libraries than constraints.txt has.
+.venv-peers/ready: | .venv/bin/python
+	.venv/bin/python -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check \
+	  kserve==0.21.0 litserve==0.2.19 bentoml==1.4.40 openvino==2026.4.1 pillow==13.0.0
 	@touch $@
 
 # Without this package: a server does not have it either.
