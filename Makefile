@@ -34,7 +34,7 @@ browser-test: .venv/dev ## drive the page with Chromium; screenshots stay in $(S
 	  || { echo "make browser-test needs Chromium; on Debian: apt-get install chromium" >&2; exit 2; }
 	SCREENSHOTS=$(SCREENSHOTS) .venv/bin/python -m pytest -m browser tests/browser
 
-fuzz: .venv/dev ## send thousands of generated requests and damaged pictures to the gateway, for half an hour
+fuzz: .venv/dev ## send thousands of generated requests and damaged pictures to the gateway
 	.venv/bin/python -m pytest -m fuzz -s tests/serving
 
 parity: .venv-parity/ready ## compare networks and published weights with their sources, in an environment with Torch

@@ -33,6 +33,8 @@ def plot_latency(measured: Sequence[Figures], title: str) -> Figure:
     for (figures, of), rate in zip(answered, rates, strict=True):
         latency.annotate(load(figures), (rate, of.p50), xytext=(4, -10), textcoords="offset points", fontsize=7)
     latency.set_yscale("log")
+    for formatter in (latency.yaxis.set_major_formatter, latency.yaxis.set_minor_formatter):
+        formatter("{x:g}")
     latency.set_xlabel("answers per second")
     latency.set_ylabel("latency, ms")
     latency.grid(alpha=0.3, which="both")
