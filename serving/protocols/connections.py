@@ -28,7 +28,8 @@ MAX_HEADERS = 100
 MAX_PIPELINED = 8
 
 _ANSWER_START = b"HTTP/1.1 "
-_DROPPING_SECONDS = 2.0  # in which a client may send the rest of a body that nobody reads
+_DROPPED_SECONDS = 2.0  # in which a client may send the rest of a body that nobody reads
+_DROPPED_BYTES = 16 * 1024 * 1024  # of such a rest
 _RESET_SECONDS = 0.2  # in which the machine of a client that has left usually says so
 _HEAD_TOO_LARGE = f"the headers of a request may have {MAX_HEAD_BYTES} bytes; got more"
 
@@ -67,7 +68,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._uploading_since: float | None = None  # when the headers of a request with a body had arrived
         self._unread_since: float | None = None  # when a client stopped to read
         self._half_closed = False
-        self._is_dropping = False
+        self._may_drop: int | None = None  # bytes, once the rest of a body is dropped
         self._answering: RequestResponseCycle | None = None  # unlike `cycle`, which may be a queued request
         self._task: asyncio.Task[None] | None = None
 
@@ -117,7 +118,10 @@ class LimitedConnection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived. The callbacks below set `_head_bytes` to 0 where it belongs to no headers."""
-        if self._is_dropping:
+        if self._may_drop is not None:
+            self._may_drop -= len(data)
+            if self._may_drop < 0:
+                self.transport.close()
             return
         if self._is_answering and not self.cycle.keep_alive and not self.cycle.more_body:
             return  # the connection closes after the answer, so these bytes belong to no request
@@ -227,10 +231,10 @@ class LimitedConnection(HttpToolsProtocol):
         if not cycle.more_body or self.transport.is_closing():
             self.transport.close()
             return
-        self._is_dropping = True
+        self._may_drop = _DROPPED_BYTES
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(_DROPPING_SECONDS, self.transport.close)
+        self.loop.call_later(_DROPPED_SECONDS, self.transport.close)
 
     def _check_head(self) -> None:
         if self._head_bytes > MAX_HEAD_BYTES:

@@ -252,8 +252,20 @@ def test_a_client_that_sends_on_after_the_answer_does_not_lose_it() -> None:
     run(scenario)
 
 
+def test_a_client_that_sends_on_fast_is_disconnected() -> None:
+    async def scenario(server: Server) -> None:
+        client = await server.connect()
+        client.send(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            for _ in range(5 * ENOUGH // BLOCK):
+                client.send(bytes(BLOCK))
+                await client.writer.drain()
+
+    run(scenario)
+
+
 def test_a_client_that_sends_on_without_end_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "_DROPPING_SECONDS", 0.1)
+    monkeypatch.setattr(connections, "_DROPPED_SECONDS", 0.1)
 
     async def scenario(server: Server) -> None:
         client = await server.connect()

@@ -166,7 +166,7 @@ def test_a_server_that_was_dead_from_the_start_is_down_although_no_model_is_publ
 def test_a_server_that_answers_no_status_polls_is_down_until_it_answers_again(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.engines.tf_serving.backend.STATUS_TIMEOUT", 0.05)
+    monkeypatch.setattr("serving.engines.tf_serving.backend.STATUS_TIMEOUT", 0.5)
 
     async def scenario() -> None:
         server = FakeServer()

@@ -322,13 +322,15 @@ def test_a_caller_whose_messages_never_arrive_makes_room_for_others(tmp_path: Pa
     async def run() -> None:
         async with serving(tmp_path, access=guarded(tmp_path), max_requests=2) as served:
             slow, other = ((("x-api-key", secrets[name]),) for name in ("narrow", "good"))
-            silent = [served.channel.stream_unary(INFER_PATH)(metadata=slow) for _ in range(2)]
+            older = served.channel.stream_unary(INFER_PATH)(metadata=slow)
+            await eventually(lambda: _is(lambda: served.admission.uploading == 1))
+            newer = served.channel.stream_unary(INFER_PATH)(metadata=slow)
             await eventually(lambda: _is(lambda: served.admission.uploading == 2))
             assert (await served.stub.ModelInfer(infer_request(), metadata=other)).model_version == "7"
-            error = await status_of(silent[1])
+            error = await status_of(newer)
             assert error.code() == grpc.StatusCode.UNAVAILABLE
             assert "another client needs the place" in (error.details() or "")
-            assert not silent[0].done()
+            assert not older.done()
 
     asyncio.run(run())
 
