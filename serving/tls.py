@@ -32,7 +32,7 @@ class Certificate:
             OSError: A file cannot be read.
         """
         self._paths = certificate, key
-        self._reloading = Reloading(self.reload, seconds=poll_seconds, name="the certificate")
+        self._reloading = Reloading(self.reload, seconds=poll_seconds, failure="the certificate cannot be read again")
         self._error = ""
         self._content = self._read()
         try:

@@ -33,7 +33,7 @@ class Keys:
             OSError: The file or the folder cannot be read.
         """
         self._path = path
-        self._reloading = Reloading(self.reload, seconds=poll_seconds, name="the keys")
+        self._reloading = Reloading(self.reload, seconds=poll_seconds, failure="the keys cannot be read again")
         self._error = ""
         self._stored = keys.read(path)
         self._callers = _callers(self._stored)

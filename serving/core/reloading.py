@@ -1,4 +1,4 @@
-"""Files and addresses that are read again at intervals, in the background."""
+"""Files, folders and addresses that are read again at intervals, in the background."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ log = logging.getLogger(__name__)
 class Reloading:
     """A task that calls a function again and again."""
 
-    def __init__(self, reload: Callable[[], Awaitable[None]], *, seconds: float, name: str) -> None:
+    def __init__(self, reload: Callable[[], Awaitable[None]], *, seconds: float, failure: str) -> None:
         """Prepare the task, which `start` begins.
 
         Args:
             reload: What to call.
             seconds: Seconds between two calls.
-            name: What is reloaded, for the log.
+            failure: What the log says of a call that fails.
         """
         self._reload = reload
         self._seconds = seconds
-        self._name = name
+        self._failure = failure
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to call the function."""
-        self._task = asyncio.create_task(self._run(), name=f"reload {self._name}")
+        self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
         """Stop calling it."""
@@ -43,4 +43,4 @@ class Reloading:
             try:
                 await self._reload()
             except Exception:  # the task must survive any error, or changes would never be seen again
-                log.exception("%s cannot be read again", self._name)
+                log.exception(self._failure)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from keras_archs.repository.models_config import CONFIG, VersionPolicy
 from serving.core.errors import ModelUnavailableError
+from serving.core.reloading import Reloading
 from serving.core.repository import Contents, ModelEntry, RepositoryError, model_not_found, scan
 
 log = logging.getLogger(__name__)
@@ -40,20 +40,23 @@ class RepositoryWatch:
         self._config_is_missing = False
         self._scan = functools.partial(scan, repository, default_policy=default_policy)
         self._poll_seconds = poll_seconds
-        self._task: asyncio.Task[None] | None = None
+        self._reloading: Reloading | None = None
 
     async def start(self, on_poll: Callable[[], Awaitable[None]]) -> None:
         """Read the repository now and from then on at the interval; await `on_poll` after each read."""
-        await self.read()
-        await on_poll()
-        self._task = asyncio.create_task(self._watch(on_poll), name="watch repository")
+
+        async def poll() -> None:
+            await self.read()
+            await on_poll()
+
+        await poll()
+        self._reloading = Reloading(poll, seconds=self._poll_seconds, failure="cannot poll the repository")
+        self._reloading.start()
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self._reloading:
+            await self._reloading.close()
 
     def entry(self, name: str) -> ModelEntry:
         """Return the model of this name.
@@ -83,15 +86,6 @@ class RepositoryWatch:
         if self._is_configured:
             return f"{CONFIG} names no model; `keras-archs repo policy NAME all` serves a model"
         return "the repository contains no model; publish one with `keras-archs export`"
-
-    async def _watch(self, on_poll: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await asyncio.sleep(self._poll_seconds)
-            try:
-                await self.read()
-                await on_poll()
-            except Exception:  # the task must survive any error: without it no later change would ever be seen
-                log.exception("cannot poll the repository")
 
     async def read(self) -> None:
         """Read the repository now. A read that fails changes nothing but `error`."""

@@ -90,7 +90,7 @@ class Tokens:
         self._reloading = Reloading(
             self.reload,
             seconds=_FETCH_INTERVAL if self._is_address else poll_seconds,
-            name="the issuer's keys",
+            failure="the issuer's keys cannot be read again",
         )
         self._content = b"" if self._is_address else Path(keys).read_bytes()
         self._keys = KeySet([]) if self._is_address else _key_set(self._content)
