@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.core.access import Access
 from serving.core.admission import Admission, Place
-from serving.core.errors import BodyTooLargeError, OverloadedError, RateLimitedError, ServingError, UploadTimeoutError
+from serving.core.errors import BodyTooLargeError, OverloadedError, RateLimitedError, UploadTimeoutError
 from serving.protocols.access import caller_of
-from serving.protocols.problems import problem_response
+from serving.protocols.problems import response_to
 
 CHEAP_BYTES: Final = 1 << 18
 """Body that is received and dropped after a refusal, because a new connection would cost more."""
@@ -84,11 +84,11 @@ class BodyLimit:
             async with asyncio.timeout(None) as upload.life:
                 await self._app(scope, upload.receive, closing_send)
         except OverloadedError as error:
-            await _refuse(error, scope, receive, closing_send)
+            await response_to(Request(scope), error)(scope, receive, closing_send)
         except TimeoutError:
             if has_started or not upload.has_given_up:
                 raise
-            await _refuse(upload.given_up(), scope, receive, closing_send)
+            await response_to(Request(scope), upload.given_up())(scope, receive, closing_send)
         finally:
             upload.leave()
 
@@ -225,16 +225,3 @@ def _timeout_of(scope: Scope) -> float | None:
     except (KeyError, ValueError):
         return None
     return seconds if seconds > 0 else None
-
-
-async def _refuse(error: ServingError, scope: Scope, receive: Receive, send: Send) -> None:
-    scope["state"]["reason"] = error.reason  # for the metrics
-    response = problem_response(
-        Request(scope),
-        status=error.status,
-        slug=error.slug,
-        title=error.title,
-        detail=str(error),
-        retry_after=error.retry_after,
-    )
-    await response(scope, receive, send)

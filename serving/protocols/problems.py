@@ -65,6 +65,19 @@ def problem_response(
     return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
 
 
+def response_to(request: Request, error: ServingError) -> JSONResponse:
+    """Build the response for an error of the core."""
+    request.state.reason = error.reason  # for the metrics
+    return problem_response(
+        request,
+        status=error.status,
+        slug=error.slug,
+        title=error.title,
+        detail=str(error),
+        retry_after=error.retry_after,
+    )
+
+
 def connection_problem(error: ServingError, client: str, request_id: str) -> tuple[dict[str, str], bytes]:
     """Return headers and body for a connection whose requests cannot be read, or are not read."""
     problem = Problem(
@@ -116,15 +129,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ServingError)
     async def serving_error(request: Request, error: ServingError) -> JSONResponse:
-        request.state.reason = error.reason  # for the metrics
-        return problem_response(
-            request,
-            status=error.status,
-            slug=error.slug,
-            title=error.title,
-            detail=str(error),
-            retry_after=error.retry_after,
-        )
+        return response_to(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:

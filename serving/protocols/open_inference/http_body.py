@@ -6,16 +6,17 @@ the data of a tensor stay text until its shape has told how many elements it mus
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.errors import InvalidParameterError, MalformedRequestError
+from serving.protocols.base64_text import from_base64
+from serving.protocols.json_values import decode
 from serving.protocols.open_inference.inputs import Binary, Parameters, Tensor, check_count, check_one_input
 from serving.protocols.open_inference.outputs import (
     Output,
@@ -34,7 +35,6 @@ _LONGEST_PARAMETERS = 10_000
 _Pixel = Annotated[int, msgspec.Meta(ge=0, le=255)]
 # Sizes as gRPC has them: errors show products of sizes, and Python prints no numbers of thousands of digits.
 _Size = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_Value = TypeVar("_Value")
 
 
 class _RequestedOutput(msgspec.Struct):
@@ -108,7 +108,7 @@ def parse_request(body: bytes, length: int) -> InferRequest:
         InvalidParameterError: The JSON is no inference request.
     """
     content = memoryview(body)
-    request = _decode(content[:length], _Request, "the body")
+    request = decode(content[:length], _Request, "the body")
     outputs = request.outputs or []
     check_one_input(len(request.inputs))
     check_one_output(len(outputs))
@@ -150,21 +150,19 @@ class Json:
         flat = bytes(self.text).translate(None, b"[]")
         # commas are counted first, because a list takes 8 bytes for each number
         check_count(count, flat.count(b",") + 1, "numbers")
-        return np.array(_decode(b"[%b]" % flat, list[_Pixel], "data"), np.uint8)
+        return np.array(decode(b"[%b]" % flat, list[_Pixel], "data"), np.uint8)
 
     def strings(self, count: int) -> list[bytes]:
         """Return strings."""
         text = bytes(self.text)
         # a quote inside of a string is no base64 either
         check_count(count, text.count(b'"') // 2, "strings")
-        return [_from_base64(number, string) for number, string in enumerate(_decode(text, list[str], "data"), start=1)]
+        return [_string(number, string) for number, string in enumerate(decode(text, list[str], "data"), start=1)]
 
 
-def _from_base64(number: int, text: str) -> bytes:
+def _string(number: int, text: str) -> bytes:
     try:
-        if len(text) % 4:
-            raise ValueError("Incorrect padding")  # of which the strict mode accepts too much
-        return binascii.a2b_base64(text, strict_mode=True)
+        return from_base64(text)
     except ValueError as error:
         raise MalformedRequestError(
             f"element {number} is not standard base64, which image files are in JSON (no data: prefix, no line "
@@ -177,18 +175,7 @@ def _parameters(text: msgspec.Raw) -> Parameters:
         raise InvalidParameterError(f"parameters have at most {_LONGEST_PARAMETERS} bytes; got {len(bytes(text))}")
     if not text or bytes(text) == b"null":
         return {}
-    return _decode(text, dict[str, bool | int | float | str], "parameters")
-
-
-def _decode(text: Any, kind: type[_Value], what: str) -> _Value:
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidParameterError(f"{what}: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedRequestError(f"{what}: {error}") from error
-    except RecursionError as error:
-        raise MalformedRequestError(f"{what}: arrays are nested too deeply") from error
+    return decode(text, dict[str, bool | int | float | str], "parameters")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ knows the only object that is allowed, decodes each string where it stands, and 
 
 from __future__ import annotations
 
-import binascii
 import json
 import re
 
 from serving.core.errors import InvalidParameterError, MalformedRequestError
+from serving.protocols.base64_text import from_base64
 from serving.protocols.rest.image_count import too_many_images
 
 _SPACE = re.compile(rb"[ \t\n\r]*")
@@ -76,10 +76,7 @@ def _images(text: _Text, max_images: int) -> list[bytes]:
 
 def _decode(number: int, encoded: bytes) -> bytes:
     try:
-        text = _unescape(encoded)
-        if len(text) % 4:
-            raise ValueError("Incorrect padding")  # of which the strict mode accepts too much
-        return binascii.a2b_base64(text, strict_mode=True)
+        return from_base64(_unescape(encoded))
     except ValueError as error:
         raise MalformedRequestError(
             f"image {number} is not standard base64 (no data: prefix, no line breaks): {error}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from serving.core.errors import InvalidParameterError
-from serving.protocols.tensorflow_rest.json_types import Encoded, check_count, check_images, decode
+from serving.protocols.json_values import decode
+from serving.protocols.tensorflow_rest.encoded_images import Encoded, check_count, check_images
 from serving.protocols.tensorflow_rest.signatures import CLASSIFY, ENCODED_FEATURE
 
 _OBJECTS_PER_IMAGE = 100

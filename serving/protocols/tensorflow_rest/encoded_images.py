@@ -1,43 +1,17 @@
-"""JSON into types that say what is read: the rest of a body is skipped without being built."""
+"""Encoded images in JSON, and how many of them a request may have."""
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 
-from serving.core.errors import InvalidImageError, InvalidParameterError, MalformedRequestError
+from serving.core.errors import InvalidImageError, InvalidParameterError
 from serving.protocols.rest.image_count import too_many_images
-
-Value = TypeVar("Value")
 
 
 class Encoded(msgspec.Struct, forbid_unknown_fields=True):
     """Bytes in JSON, `{"b64": "<base64>"}`."""
 
     b64: bytes
-
-
-def decode(text: bytes | msgspec.Raw, kind: type[Value], where: str) -> Value:
-    """Read a value of the given type.
-
-    Args:
-        text: The JSON.
-        kind: What to read.
-        where: Name of the value in errors.
-
-    Raises:
-        MalformedRequestError: The text is not JSON.
-        InvalidParameterError: It is the JSON of another type.
-    """
-    try:
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidParameterError(f"{where}: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedRequestError(f"{where}: {error}") from error
-    except RecursionError as error:
-        raise MalformedRequestError(f"{where}: lists are nested too deeply") from error
 
 
 def check_count(text: bytes, max_images: int, objects_per_image: int) -> None:

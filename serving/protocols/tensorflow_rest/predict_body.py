@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.core.errors import InvalidParameterError
+from serving.protocols.json_values import decode
 from serving.protocols.rest.image_count import too_many_images
-from serving.protocols.tensorflow_rest.json_types import Encoded, check_count, check_images, decode
+from serving.protocols.tensorflow_rest.encoded_images import Encoded, check_count, check_images
 from serving.protocols.tensorflow_rest.pixels import pixels_from_lists
 from serving.protocols.tensorflow_rest.signatures import CLASSIFY, ENCODED, INPUTS, PIXELS
 
