@@ -6,6 +6,7 @@ and data that it does not, alone and in sequences. schemathesis.toml has the exc
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pathlib import Path
 import pytest
 
 from keras_archs import keys
+from serving.app import create_app
+from serving.settings import Settings
 from tests.support.gateway import running_gateway
 
 COMMAND = Path(sys.executable).with_name("schemathesis")
@@ -55,6 +58,13 @@ def test_every_answer_is_one_that_the_document_promises(
     print(generated[0])
     assert int(generated[1]) >= least
     assert not re.search("Traceback| ERROR ", logged)
+
+
+def test_the_document_describes_pairs_so_that_all_generators_understand_them(tmp_path: Path) -> None:
+    document = create_app(Settings(repository=tmp_path)).openapi()
+    assert "prefixItems" not in json.dumps(document)
+    size = document["components"]["schemas"]["InputOut"]["properties"]["size"]
+    assert (size["items"], size["minItems"], size["maxItems"]) == ({"type": "integer"}, 2, 2)
 
 
 def test_the_document_says_which_paths_need_a_key(repository: Path, tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serving.core.engine import State
 from serving.protocols import examples
+from serving.protocols.fixed_arrays import fixed_array
+
+HeightAndWidth = Annotated[tuple[int, int], fixed_array(2, "integer")]
 
 
 class ImagesBody(BaseModel):
@@ -74,7 +77,7 @@ class ClassificationOut(BaseModel):
 class InputOut(BaseModel):
     """Preprocessing of an image for the model."""
 
-    size: tuple[int, int] = Field(description="Height and width, in pixels.")
+    size: HeightAndWidth = Field(description="Height and width, in pixels.")
     channels: int
     crop_fraction: float
     interpolation: str
@@ -144,7 +147,7 @@ class NetworkOut(BaseModel):
     paper: str = Field(description="Title of the publication.")
     year: int = Field(examples=[2019])
     arxiv: str = Field(description="arXiv identifier of the publication.", examples=["1905.11946"])
-    size: tuple[int, int] = Field(description="Height and width of the input, in pixels, that the costs are for.")
+    size: HeightAndWidth = Field(description="Height and width of the input, in pixels, that the costs are for.")
     parameters: int = Field(description="Number of parameters.", examples=[4694024])
     macs: int = Field(description="Multiply-adds per image.", examples=[385187552])
 

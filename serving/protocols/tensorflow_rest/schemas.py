@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from serving.protocols import examples
+from serving.protocols.fixed_arrays import fixed_array
 from serving.protocols.tensorflow_rest.signatures import CLASSIFY, ENCODED, ENCODED_FEATURE, INPUTS, PIXELS
 
 _FORMS = (
@@ -62,10 +63,13 @@ class ClassifyIn(BaseModel):
     )
 
 
+LabelAndScore = Annotated[tuple[str, float], fixed_array(2, "string", "number")]
+
+
 class ClassifyOut(BaseModel):
     """The best classes of each image, best first."""
 
-    results: list[list[tuple[str, float]]] = Field(description="Label and score of each class.")
+    results: list[list[LabelAndScore]] = Field(description="Label and score of each class.")
 
 
 class StatusOut(BaseModel):
