@@ -68,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     service = ClassificationService(
         engine,
         Decoder(
-            workers=settings.threads,
+            workers=settings.workers if settings.engine == "embedded" else settings.threads,
             max_pixels=settings.max_pixels,
             max_memory=settings.decode_memory_mb * 10**6,
         ),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_archs.images.decoding import check_limits, decode, memory_needed
+from keras_archs.images.decoding import DecodingCancelledError, check_limits, decode, memory_needed
 from keras_archs.images.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from keras_archs.images.formats import Picture, inspect
 from keras_archs.images.preprocessing import Preprocessing
@@ -22,10 +23,19 @@ from serving.core.observer import ImageSize
 from serving.core.workers import Timed
 
 Result = TypeVar("Result")
+Pixels = NDArray[np.uint8]
+
+
+class Computed(NamedTuple, Generic[Result]):
+    """What was computed from one image: the result, and the seconds that decoding and computing took."""
+
+    result: Result
+    decode: float
+    compute: float
 
 
 class Decoder:
-    """Threads that decode images."""
+    """Threads that decode images, and that may compute what is wanted of them."""
 
     def __init__(self, *, workers: int, max_pixels: int, max_memory: int) -> None:
         """Create the threads.
@@ -48,7 +58,7 @@ class Decoder:
         caller: Caller,
         *,
         seen: Callable[[ImageSize], None] = lambda _: None,
-    ) -> Timed[NDArray[np.uint8]]:
+    ) -> Timed[Pixels]:
         """Decode images and bring them to a network's input size.
 
         Args:
@@ -60,11 +70,36 @@ class Decoder:
         Raises:
             ServingError: An image was refused; the message begins with the number of the image, from 1.
         """
-        tasks = [
-            functools.partial(self._prepare, number, encoded, preprocessing, seen)
-            for number, encoded in enumerate(images, start=1)
-        ]
+        tasks = self._tasks(images, preprocessing, seen, _decode)
         return await self._pool.run(tasks, caller)
+
+    async def compute(
+        self,
+        function: Callable[[Pixels], Result],
+        images: Sequence[bytes],
+        preprocessing: Preprocessing,
+        caller: Caller,
+        kind: str,
+        *,
+        seen: Callable[[ImageSize], None] = lambda _: None,
+    ) -> Timed[Computed[Result]]:
+        """Decode images, and call a function with the pixels [1, H, W, C] of each on the thread that has decoded them.
+
+        The pixels are still in the cache of the processor core then, and no thread has to be woken up.
+
+        Args:
+            function: What is computed.
+            images: As for `decode`, like all others.
+            preprocessing: Size, channels, crop and interpolation.
+            caller: Who asks.
+            kind: What is computed, such as the name of a model: the threads are shared fairly between kinds.
+            seen: As for `decode`.
+
+        Raises:
+            ServingError: As for `decode`.
+        """
+        tasks = self._tasks(images, preprocessing, seen, functools.partial(_decode_and_compute, function))
+        return await self._pool.run(tasks, caller, kind)
 
     async def run(self, function: Callable[[], Result], caller: Caller) -> Timed[Result]:
         """Run other work on the same threads, which takes little memory."""
@@ -84,22 +119,45 @@ class Decoder:
         """Wait for running work; waiting work never starts."""
         self._pool.close()
 
-    def _prepare(
-        self, number: int, encoded: bytes, preprocessing: Preprocessing, seen: Callable[[ImageSize], None]
-    ) -> Prepared[NDArray[np.uint8]]:
-        with _refusals(number):
-            picture = inspect(encoded)
-            seen(ImageSize(len(encoded), picture.pixels))
-            check_limits(picture, preprocessing, max_pixels=self._max_pixels, max_memory=self._max_image_memory)
-            memory = memory_needed(picture, preprocessing)
-        return Prepared(memory, functools.partial(_decode, number, picture, preprocessing))
+    def _tasks(
+        self,
+        images: Sequence[bytes],
+        preprocessing: Preprocessing,
+        seen: Callable[[ImageSize], None],
+        work: Callable[[int, Picture, Preprocessing, Callable[[], bool]], Result],
+    ) -> list[Callable[[], Prepared[Result]]]:
+        """Return a task for each image: its header is read, then `work` is done with it."""
+
+        def prepare(number: int, encoded: bytes) -> Prepared[Result]:
+            with _refusals(number):
+                picture = inspect(encoded)
+                seen(ImageSize(len(encoded), picture.pixels))
+                check_limits(picture, preprocessing, max_pixels=self._max_pixels, max_memory=self._max_image_memory)
+                memory = memory_needed(picture, preprocessing)
+            return Prepared(memory, functools.partial(work, number, picture, preprocessing))
+
+        return [functools.partial(prepare, number, encoded) for number, encoded in enumerate(images, start=1)]
 
 
-def _decode(
-    number: int, picture: Picture, preprocessing: Preprocessing, is_cancelled: Callable[[], bool]
-) -> NDArray[np.uint8]:
+def _decode(number: int, picture: Picture, preprocessing: Preprocessing, is_cancelled: Callable[[], bool]) -> Pixels:
     with _refusals(number):
         return decode(picture, preprocessing, is_cancelled)
+
+
+def _decode_and_compute(
+    function: Callable[[Pixels], Result],
+    number: int,
+    picture: Picture,
+    preprocessing: Preprocessing,
+    is_cancelled: Callable[[], bool],
+) -> Computed[Result]:
+    started = time.perf_counter()
+    pixels = _decode(number, picture, preprocessing, is_cancelled)
+    if is_cancelled():
+        raise DecodingCancelledError
+    decoded = time.perf_counter()
+    result = function(pixels[np.newaxis])
+    return Computed(result, decoded - started, time.perf_counter() - decoded)
 
 
 @contextmanager

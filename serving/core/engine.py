@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.repository.artifact_card import ArtifactCard
-from keras_archs.runtimes.runtime import ActivationMaps
+from keras_archs.runtimes.runtime import ActivationMaps, Infer
 from serving.core.access import Caller
 from serving.core.errors import ModelUnavailableError
 from serving.core.repository import ModelSpec
@@ -95,6 +96,12 @@ class Model(Protocol):
     @property
     def card(self) -> ArtifactCard:
         """Model card: preprocessing, labels, provenance."""
+
+    def per_image(self) -> AbstractContextManager[Infer | None]:
+        """Lend the function that computes the probabilities of one image [1, H, W, C] on the calling thread.
+
+        None if images are computed elsewhere, or if batches are faster: then `predict` is the way.
+        """
 
     async def predict(self, images: NDArray[np.uint8], deadline: float, caller: Caller) -> Prediction:
         """Compute class probabilities.

@@ -21,10 +21,11 @@ from keras_archs.repository.artifact_card import ArtifactCard
 from serving.core import errors
 from serving.core.access import Caller
 from serving.core.backlog import Backlog
-from serving.core.decoding import Decoder
+from serving.core.decoding import Computed, Decoder
 from serving.core.engine import Engine, Model, VersionUnloadedError
 from serving.core.observer import Observer, Work
 from serving.core.repository import ModelSpec
+from serving.core.workers import Timed
 
 DEFAULT_TOP_K = 5
 LARGE_ANSWER = 500
@@ -246,19 +247,38 @@ class ClassificationService:
     ) -> Scores:
         with self._observed(spec, model) as work, self.backlog.entry(caller, spec.name, len(images)) as entry:
             if isinstance(images, np.ndarray):
-                pixels, decode, waited = _checked(images, model.card), 0.0, 0.0
+                probabilities = await self._predict(_checked(images, model.card), model, deadline, caller, work)
             else:
-                started = time.perf_counter()
-                decoded = await self._decoder.decode(images, model.card.preprocessing, caller, seen=work.sizes.append)
-                pixels, decode, waited = _batch(decoded.results), decoded.busy, decoded.queue
-                work.did(started, queue=waited, decode=decode)
-            started = time.perf_counter()
-            prediction = await model.predict(pixels, deadline, caller)
-            work.did(started, queue=prediction.queue, inference=prediction.inference)
-            work.probabilities = prediction.probabilities
-            entry.worked = decode + prediction.inference
-        timing = Timing(decode, waited + prediction.queue, prediction.inference)
-        return Scores(model.card, model.version, prediction.probabilities, timing)
+                probabilities = await self._decode_and_predict(images, model, deadline, caller, work)
+            work.probabilities = probabilities
+            seconds = work.seconds()
+            timing = Timing(seconds.get("decode", 0.0), seconds["queue"], seconds["inference"])
+            entry.worked = timing.decode + timing.inference
+        return Scores(model.card, model.version, probabilities, timing)
+
+    async def _decode_and_predict(
+        self, images: Sequence[bytes], model: Model, deadline: float, caller: Caller, work: Work
+    ) -> NDArray[np.float32]:
+        started, preprocessing = time.perf_counter(), model.card.preprocessing
+        with model.per_image() as infer:
+            if infer is not None:
+                done = await self._decoder.compute(
+                    infer, images, preprocessing, caller, work.model, seen=work.sizes.append
+                )
+                decode, inference = _shares(done)
+                work.did(started, queue=done.queue, decode=decode, inference=inference)
+                return _joined([computed.result for computed in done.results])
+        decoded = await self._decoder.decode(images, preprocessing, caller, seen=work.sizes.append)
+        work.did(started, queue=decoded.queue, decode=decoded.busy)
+        return await self._predict(_batch(decoded.results), model, deadline, caller, work)
+
+    async def _predict(
+        self, pixels: NDArray[np.uint8], model: Model, deadline: float, caller: Caller, work: Work
+    ) -> NDArray[np.float32]:
+        started = time.perf_counter()
+        prediction = await model.predict(pixels, deadline, caller)
+        work.did(started, queue=prediction.queue, inference=prediction.inference)
+        return prediction.probabilities
 
     @contextmanager
     def _observed(self, spec: ModelSpec, model: Model) -> Iterator[Work]:
@@ -339,6 +359,18 @@ class ClassificationService:
 
 def _best_classes(probabilities: NDArray[np.float32], labels: Sequence[Label], top_k: int) -> list[list[ClassScore]]:
     return [best_classes(scores, labels, top_k) for scores in probabilities]
+
+
+def _shares(done: Timed[Computed[NDArray[np.float32]]]) -> tuple[float, float]:
+    """Return the seconds of decoding and of inference, which overlap if there are several images."""
+    decode = sum(computed.decode for computed in done.results)
+    both = decode + sum(computed.compute for computed in done.results)
+    return done.busy * decode / both, done.busy * (both - decode) / both
+
+
+def _joined(probabilities: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Put batches together; a single batch is not copied."""
+    return probabilities[0] if len(probabilities) == 1 else np.concatenate(probabilities)
 
 
 def _batch(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:

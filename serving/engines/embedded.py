@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from keras_archs.repository import artifact
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.loading import batches_for, load_explainer, load_version
-from keras_archs.runtimes.runtime import ActivationMaps, Explain, Runtime, Session
+from keras_archs.runtimes.runtime import ActivationMaps, Explain, Infer, Runtime, Session
 from serving.core.access import Caller
 from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus
 from serving.core.errors import ModelUnavailableError
@@ -67,6 +67,12 @@ class EmbeddedModel:
     size: int
     calls: int = 0
     explainer: asyncio.Task[Explain] | None = None
+
+    @contextlib.contextmanager
+    def per_image(self) -> Iterator[Infer | None]:
+        """Lend the function that computes one image, if the runtime gains nothing by batches."""
+        with self._in_use():
+            yield self.session.infer if self.session.max_batch == 1 else None
 
     async def predict(self, images: NDArray[np.uint8], deadline: float, caller: Caller) -> Prediction:
         """Compute class probabilities of uint8 images [N, H, W, C]; the service cancels at the deadline."""

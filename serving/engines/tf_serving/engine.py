@@ -12,6 +12,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,10 @@ class RemoteModel:
     card: ArtifactCard
     name: str
     engine: TfServingEngine
+
+    def per_image(self) -> AbstractContextManager[None]:
+        """Lend nothing: servers compute."""
+        return nullcontext()
 
     async def predict(self, images: NDArray[np.uint8], deadline: float, caller: Caller) -> Prediction:
         """Compute class probabilities of uint8 images [N, H, W, C]."""
