@@ -30,6 +30,7 @@ from serving.engines.embedded import EmbeddedEngine
 from serving.protocols import problems
 from serving.protocols.access import Identification
 from serving.protocols.access_log import AccessLog
+from serving.protocols.early_refusal import EarlyRefusal
 from serving.protocols.exchanges import ExchangeObserver, Recorder, RecordExchanges
 from serving.protocols.head import HeadAsGet
 from serving.protocols.limits import BodyLimit, BodyLimits
@@ -131,6 +132,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.certificate = certificate
     app.state.not_ready_reason = not_ready_reason
     app.state.drain = stopping.set
+    app.state.refuse_early = EarlyRefusal(access, admission, recorders, settings.trusted_proxies).answer
     app.state.reload = functools.partial(_reload, service, access, admission, bodies)
 
     problems.install(app)

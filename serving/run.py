@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 from serving import logs
+from serving.core.priority import let_finish
 from serving.processes import Processes
 from serving.protocols.connections import ConnectionLimits
 from serving.protocols.server import GatewayServer, create_server
@@ -70,6 +71,7 @@ def read_settings(flags: Mapping[str, Any]) -> Settings:
 
 def _work(settings: Settings, flags: Mapping[str, Any], listeners: list[socket.socket]) -> None:
     """Answer requests, in this process."""
+    let_finish()
     from serving.app import create_app  # with prometheus_client, which looks for its shared folder when it is imported
 
     limits = ConnectionLimits(
@@ -79,6 +81,7 @@ def _work(settings: Settings, flags: Mapping[str, Any], listeners: list[socket.s
     )
     app = create_app(settings)
     limits.on_refusal = app.state.metrics.requests.refuse_connection
+    limits.refuse_early = app.state.refuse_early
     certificate: Certificate | None = app.state.certificate
     server = create_server(
         app,

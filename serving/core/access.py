@@ -121,6 +121,21 @@ class Access:
         for kind in self._accepted:
             await kind.close()
 
+    def recognise(self, credentials: Sequence[str], address: str) -> Caller | None:
+        """Return who sends a request if that is known at once; None if there is a credential to verify, or none.
+
+        Args:
+            credentials: As for `identify`.
+            address: Network address of the client.
+        """
+        if not self.needs_credentials:
+            return Caller(_network(address))
+        if len(credentials) == 1:
+            for kind in self._accepted:
+                if caller := kind.known(credentials[0]):
+                    return caller
+        return None
+
     async def identify(self, credentials: Sequence[str], address: str) -> Caller:
         """Return who sends a request.
 
@@ -132,19 +147,15 @@ class Access:
             UnauthenticatedError: Credentials are needed, and the request has none, an invalid one or several.
             RateLimitedError: The address has sent too many invalid credentials.
         """
-        if not self.needs_credentials:
-            return Caller(_network(address))
+        if caller := self.recognise(credentials, address):
+            return caller
         if not credentials:
             raise UnauthenticatedError(NOT_VALID)
         if len(credentials) == 1:
-            (credential,) = credentials
-            for kind in self._accepted:
-                if caller := kind.known(credential):
-                    return caller
             self._failures.check(_network(address), FAILURES_PER_MINUTE)
             for kind in self._accepted:
-                if caller := await kind.verify(credential):
-                    return caller
+                if verified := await kind.verify(credentials[0]):
+                    return verified
         self._failures.spend(_network(address), FAILURES_PER_MINUTE)
         raise UnauthenticatedError(NOT_VALID)
 

@@ -10,12 +10,14 @@ import contextvars
 import functools
 import socket
 import time
+import urllib.parse
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serving.core import errors
@@ -45,6 +47,8 @@ class ConnectionLimits:
         answer_seconds: Seconds in which a client must read an answer.
         is_draining: Whether the server will stop soon, so that each answer closes its connection.
         on_refusal: Is told why a connection was closed before its request reached the application.
+        refuse_early: Returns the whole answer to a request with a body that is refused at its headers, given ASGI's
+            scope; None if the application is to be asked.
     """
 
     connections: int
@@ -52,6 +56,7 @@ class ConnectionLimits:
     answer_seconds: float
     is_draining: bool = False
     on_refusal: Callable[[errors.ServingError], None] = lambda _: None
+    refuse_early: Callable[[Scope], bytes | None] = lambda _: None
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -68,6 +73,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._uploading_since: float | None = None  # when the headers of a request with a body had arrived
         self._unread_since: float | None = None  # when a client stopped to read
         self._half_closed = False
+        self._is_refused = False  # the request whose body arrives
         self._may_drop: int | None = None  # bytes, once the rest of a body is dropped
         self._answering: RequestResponseCycle | None = None  # unlike `cycle`, which may be a queued request
         self._task: asyncio.Task[None] | None = None
@@ -160,6 +166,10 @@ class LimitedConnection(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise errors.OverloadedError(f"a connection may have {MAX_PIPELINED} unanswered requests; got more")
         self._head_bytes = 0
+        if refusal := self._refusal():
+            self._is_refused = True
+            self.transport.write(refusal)
+            return
         self._waiting_since = None
         self._uploading_since = time.monotonic()
         super().on_headers_complete()
@@ -172,11 +182,16 @@ class LimitedConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of the request's body."""
         self._head_bytes = 0
-        super().on_body(body)
+        if not self._is_refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Go on reading while the request is answered, because a client's leaving is seen by reading."""
         self._head_bytes = 0
+        if self._is_refused:
+            self._is_refused = False
+            self.on_response_complete()
+            return
         self._uploading_since = None
         super().on_message_complete()
         if not self.pipeline:
@@ -235,6 +250,24 @@ class LimitedConnection(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(_DROPPED_SECONDS, self.transport.close)
+
+    def _refusal(self) -> bytes | None:
+        """Return the answer to a request that is refused at its headers, if it is the only request of the connection.
+
+        The body, which is small, is read and dropped, and the connection goes on.
+        """
+        if (
+            self.parser.get_method() != b"POST"
+            or not self.parser.should_keep_alive()
+            or self.parser.should_upgrade()
+            or self._limits.is_draining
+            or self._is_answering
+        ):
+            return None
+        url = httptools.parse_url(self.url)
+        path = urllib.parse.unquote(url.path.decode("ascii"))
+        scope = {**self.scope, "method": "POST", "path": path, "query_string": url.query or b""}
+        return self._limits.refuse_early(scope)
 
     def _check_head(self) -> None:
         if self._head_bytes > MAX_HEAD_BYTES:

@@ -96,6 +96,20 @@ def note_caller(caller: Caller) -> None:
         exchange.caller = caller.name
 
 
+def exchange_of(scope: Scope) -> Exchange:
+    """Return the exchange of an HTTP request, with the model that its path names."""
+    client, *_ = scope.get("client") or ("",)
+    found = _MODEL.match(scope["path"])
+    return Exchange(
+        endpoint=ENDPOINTS[found["first"]] if found and scope["method"] == "POST" else "",
+        method=scope["method"],
+        path=scope["path"],
+        client=client,
+        header=functools.partial(_header, scope),
+        model=found["model"] if found else "",
+    )
+
+
 @contextmanager
 def recorded(exchange: Exchange, recorders: Sequence[Recorder]) -> Iterator[None]:
     """Make an exchange the current exchange, and record it.
@@ -153,9 +167,7 @@ class RecordExchanges:
             await self._app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
-        client, *_ = scope.get("client") or ("",)
-        header = functools.partial(_header, scope)
-        exchange = Exchange(_endpoint(scope), scope["method"], scope["path"], client, header)
+        exchange = exchange_of(scope)
 
         async def recording_receive() -> Message:
             message = await receive()
@@ -174,16 +186,7 @@ class RecordExchanges:
             await send(message)
 
         with recorded(exchange, self._recorders):
-            try:
-                await self._app(scope, recording_receive, recording_send)
-            finally:
-                if not exchange.model and (found := _MODEL.match(exchange.path)):
-                    exchange.model = found["model"]  # the request was refused before the service was asked
-
-
-def _endpoint(scope: Scope) -> str:
-    found = _MODEL.match(scope["path"])
-    return ENDPOINTS[found["first"]] if found and scope["method"] == "POST" else ""
+            await self._app(scope, recording_receive, recording_send)
 
 
 def _header(scope: Scope, name: str) -> str | None:

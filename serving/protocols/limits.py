@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import unquote_to_bytes
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +23,7 @@ CHEAP_BYTES: Final = 1 << 18
 """Body that is received and dropped after a refusal, because a new connection would cost more."""
 FIRST_SECONDS: Final = 5.0
 """Seconds in which a body may be slower than the least rate."""
+_TIMEOUT: Final = re.compile(rb"(?:^|&)timeout=([^&]*)")
 
 
 @dataclass
@@ -127,9 +129,9 @@ class _Upload:
             OverloadedError: The request is refused.
         """
         try:
-            self._admission.check(caller_of(self._scope), _timeout_of(self._scope))
+            self._admission.check(caller_of(self._scope), timeout_of(self._scope))
         except OverloadedError:
-            self.is_refused = self._declared() > CHEAP_BYTES
+            self.is_refused = declared_bytes(self._scope) > CHEAP_BYTES
             raise
 
     async def receive(self) -> Message:
@@ -172,12 +174,12 @@ class _Upload:
         return 0.0 if self.has_given_up else self._started + seconds
 
     def _enter(self) -> Place:
-        declared = self._declared()
+        declared = declared_bytes(self._scope)
         if declared > self._limits.max_bytes:
             shown = declared if math.isfinite(declared) else "a number of more than 20 digits"
             raise BodyTooLargeError(self._too_large(f"the Content-Length is {shown}"))
         self._place = self._admission.enter(
-            caller_of(self._scope), int(declared), self._give_up, _timeout_of(self._scope)
+            caller_of(self._scope), int(declared), self._give_up, timeout_of(self._scope)
         )
         self._count(int(declared))
         return self._place
@@ -187,13 +189,6 @@ class _Upload:
         if size > self._counted:
             self._access.spend_bytes(caller_of(self._scope), size - self._counted)
             self._counted = size
-
-    def _declared(self) -> float:
-        """Return the declared length of the body, 0 if unknown; infinity for more digits than are worth converting."""
-        declared = Headers(scope=self._scope).get("content-length", "").lstrip("0")
-        if not declared.isdecimal():
-            return 0
-        return int(declared) if len(declared) <= 20 else math.inf
 
     def _give_up(self) -> None:
         self.has_given_up = True
@@ -215,13 +210,19 @@ class _Upload:
             self._place.leave()
 
 
-def _timeout_of(scope: Scope) -> float | None:
+def declared_bytes(scope: Scope) -> float:
+    """Return the declared length of a body, 0 if unknown; infinity for more digits than are worth converting."""
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"").lstrip(b"0")
+    if not declared.isdigit():
+        return 0
+    return int(declared) if len(declared) <= 20 else math.inf
+
+
+def timeout_of(scope: Scope) -> float | None:
     """Return the deadline that the client has set, in seconds; None if it has set none, or an invalid one."""
-    query = scope.get("query_string", b"")
-    if b"timeout=" not in query:
-        return None
+    given = _TIMEOUT.findall(scope.get("query_string", b""))
     try:
-        seconds = float(parse_qs(query.decode("latin-1"))["timeout"][-1])
-    except (KeyError, ValueError):
+        seconds = float(unquote_to_bytes(given[-1]))
+    except (IndexError, ValueError):
         return None
     return seconds if seconds > 0 else None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from asgi_correlation_id import correlation_id
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -44,28 +45,35 @@ PLAIN_REFUSAL: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorOut, "de
 
 def problem_response(
     request: Request, *, status: int, slug: str, title: str, detail: str, retry_after: int | None = None
-) -> JSONResponse:
+) -> Response:
     """Build the response for one problem, in the words of the protocol that was asked."""
-    path = f"{request.scope['path']}/"
-    status = _status_below(path, status)
-    problem = Problem(
-        type=f"urn:keras-archs:problem:{slug}",
-        title=title,
-        status=status,
-        detail=detail,
-        instance=request.scope["path"],
-        request_id=correlation_id.get() or "",
-    )
+    path = request.scope["path"]
+    status = _status_below(f"{path}/", status)
     request.state.problem = slug  # for the metrics
-    client = request.client.host if request.client else ""
-    log_failure(status, client, f"{request.method} {request.scope['path']}", detail)
+    client, *_ = request.scope.get("client") or ("",)
+    log_failure(status, client, f"{request.method} {path}", detail)
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
-    if path.startswith((TENSORFLOW_REST, OPEN_INFERENCE)):
-        return JSONResponse({"error": detail}, status, headers)
-    return JSONResponse(problem.model_dump(), status, headers, media_type=MEDIA_TYPE)
+    if f"{path}/".startswith((TENSORFLOW_REST, OPEN_INFERENCE)):
+        content = msgspec.json.encode({"error": detail})
+        return Response(content, status, headers, media_type="application/json")
+    content = _document(slug, title, status, detail, path, correlation_id.get() or "")
+    return Response(content, status, headers, media_type=MEDIA_TYPE)
 
 
-def response_to(request: Request, error: ServingError) -> JSONResponse:
+def _document(slug: str, title: str, status: int, detail: str, instance: str, request_id: str) -> bytes:
+    """Return a `Problem` as JSON; under overload there are hundreds a second, so no model is built and validated."""
+    fields = {
+        "type": f"urn:keras-archs:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "request_id": request_id,
+    }
+    return msgspec.json.encode(fields)
+
+
+def response_to(request: Request, error: ServingError) -> Response:
     """Build the response for an error of the core."""
     request.state.reason = error.reason  # for the metrics
     return problem_response(
@@ -80,20 +88,12 @@ def response_to(request: Request, error: ServingError) -> JSONResponse:
 
 def connection_problem(error: ServingError, client: str, request_id: str) -> tuple[dict[str, str], bytes]:
     """Return headers and body for a connection whose requests cannot be read, or are not read."""
-    problem = Problem(
-        type=f"urn:keras-archs:problem:{error.slug}",
-        title=error.title,
-        status=error.status,
-        detail=str(error),
-        instance="",
-        request_id=request_id,
-    )
     correlation_id.set(request_id)
     log_failure(error.status, client, "a connection", str(error))
     headers = {"Content-Type": MEDIA_TYPE, "X-Request-ID": request_id, "Connection": "close", **HEADERS}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    return headers, problem.model_dump_json().encode()
+    return headers, _document(error.slug, error.title, error.status, str(error), "", request_id)
 
 
 def error_responses(*kinds: type[ServingError]) -> dict[int | str, dict[str, Any]]:
@@ -128,15 +128,15 @@ def install(app: FastAPI) -> None:
     """Register handlers on `app` that answer every error with a problem document."""
 
     @app.exception_handler(ServingError)
-    async def serving_error(request: Request, error: ServingError) -> JSONResponse:
+    async def serving_error(request: Request, error: ServingError) -> Response:
         return response_to(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def validation_error(request: Request, error: RequestValidationError) -> Response:
         return await serving_error(request, InvalidParameterError(_describe(error.errors()[0])))
 
     @app.exception_handler(HTTPException)
-    async def http_exception(request: Request, error: HTTPException) -> JSONResponse:
+    async def http_exception(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         response = problem_response(
             request,
@@ -155,7 +155,7 @@ def install(app: FastAPI) -> None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)  # no client receives it, but the metrics count the status
 
     @app.exception_handler(Exception)
-    async def unexpected_error(request: Request, error: Exception) -> JSONResponse:
+    async def unexpected_error(request: Request, error: Exception) -> Response:
         # called outside all middleware, so the request id is set here; uvicorn logs the error
         response = await serving_error(
             request, ServingError("the request could not be answered; the server's log has the details")

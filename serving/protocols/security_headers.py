@@ -26,6 +26,14 @@ PAGE_HEADERS: Final = HEADERS | {
     "Content-Security-Policy": f"{_OWN_FILES}; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:",
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
+
+
+def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+
+ENCODED_HEADERS: Final = _encoded(HEADERS)
+"""`HEADERS` as ASGI has them."""
 _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -34,7 +42,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._page, self._other = _encoded(PAGE_HEADERS), _encoded(HEADERS)
+        self._page = _encoded(PAGE_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
@@ -44,7 +52,7 @@ class SecurityHeaders:
         if scope["path"] == DOCS:
             await self._app(scope, receive, _DocsSend(send))
             return
-        headers = self._page if scope["path"] == PAGE else self._other
+        headers = self._page if scope["path"] == PAGE else ENCODED_HEADERS
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -77,7 +85,3 @@ def _docs_policy(page: bytes) -> str:
     hashes = (hashlib.sha256(script).digest() for script in _INLINE_SCRIPT.findall(page))
     allowed = "".join(f" 'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
     return f"{_OWN_FILES}{allowed}; style-src 'self'; img-src 'self' data:"
-
-
-def _encoded(headers: dict[str, str]) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode(), value.encode()) for name, value in headers.items()]

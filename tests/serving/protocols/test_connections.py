@@ -216,6 +216,64 @@ def chunked(body: bytes) -> bytes:
     return POST + b"Transfer-Encoding: chunked\r\n\r\n" + body
 
 
+REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfull"
+
+
+def refuse(scope: Scope) -> bytes | None:
+    """Refuse requests with a query."""
+    return REFUSAL if scope["query_string"] else None
+
+
+def upload(target: bytes, body: bytes, *headers: bytes) -> bytes:
+    fields = b"".join(header + b"\r\n" for header in (b"Content-Length: %d" % len(body), *headers))
+    return b"POST %b HTTP/1.1\r\nHost: gateway\r\n%b\r\n%b" % (target, fields, body)
+
+
+def test_a_request_that_is_refused_at_its_headers_costs_neither_the_connection_nor_a_task() -> None:
+    async def scenario(server: Server) -> None:
+        client = await server.connect()
+        for _ in range(3):
+            refused = upload(b"/full?x=1", bytes(BLOCK))
+            client.send(refused[:BLOCK])
+            assert await client.answer() == REFUSAL  # before the body has arrived
+            client.send(refused[BLOCK:])
+            client.send(upload(b"/a%20path", bytes(BLOCK)))
+            assert (await client.answer()).endswith(b"/a path")
+        assert server.app.begun == 3
+
+    run(scenario, refuse_early=refuse)
+
+
+def test_pipelined_requests_are_answered_in_their_order_though_some_could_be_refused_early() -> None:
+    async def scenario(server: Server) -> None:
+        client = await server.connect()
+        client.send(upload(b"/?1", b"x") + upload(b"/first", b"x") + upload(b"/second?2", b"x") + upload(b"/?3", b"x"))
+        assert await client.answer() == REFUSAL
+        assert [(await client.answer()).rpartition(b"\r\n\r\n")[2] for _ in range(3)] == [b"/first", b"/second", b"/"]
+
+    run(scenario, refuse_early=refuse)
+
+
+@pytest.mark.parametrize("header", [b"Connection: close", b"Upgrade: h2c\r\nConnection: Upgrade"])
+def test_a_request_that_ends_its_connection_is_the_applications(header: bytes) -> None:
+    async def scenario(server: Server) -> None:
+        client = await server.connect()
+        client.send(upload(b"/path?x", b"x", header))
+        assert (await client.answer()).startswith(b"HTTP/1.1 200")
+
+    run(scenario, refuse_early=refuse)
+
+
+def test_a_refused_body_that_never_ends_is_given_as_long_as_headers() -> None:
+    async def scenario(server: Server) -> None:
+        client = await server.connect()
+        client.send(upload(b"/?x", bytes(BLOCK))[: BLOCK // 2])
+        assert await client.answer() == REFUSAL
+        assert await client.rest() == b""
+
+    run(scenario, refuse_early=refuse, head_seconds=0.05)
+
+
 def test_headers_without_end_are_not_read_on() -> None:
     async def scenario(server: Server) -> None:
         for start, block, status in (

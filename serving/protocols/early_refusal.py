@@ -1,0 +1,100 @@
+"""Requests that are refused at their headers, before a task and the layers of the application are set up for them.
+
+Under overload most requests are refused. The layers would take several times as long for each, which the requests that
+are admitted would lose. Metrics, log lines and answers are those of the application, which remains to be asked whenever
+there is more to find out, such as whether a credential that is not known yet is valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import copy_context
+from typing import Any, Final
+
+from asgi_correlation_id import correlation_id
+from starlette.requests import Request
+from starlette.types import Scope
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from serving.core.access import Access, Caller, credentials_in
+from serving.core.admission import Admission
+from serving.core.errors import OverloadedError
+from serving.protocols.exchanges import Recorder, exchange_of, recorded
+from serving.protocols.limits import CHEAP_BYTES, declared_bytes, timeout_of
+from serving.protocols.problems import response_to
+from serving.protocols.request_ids import new_request_id, safe_request_id
+from serving.protocols.security_headers import ENCODED_HEADERS
+
+FOR_THE_APPLICATION: Final = frozenset({b"expect", b"origin", b"transfer-encoding"})
+"""Headers of requests whose answer depends on more than the limits."""
+
+
+class EarlyRefusal:
+    """Refuses requests whose answer would come too late."""
+
+    def __init__(
+        self,
+        access: Access,
+        admission: Admission,
+        recorders: Sequence[Recorder],
+        trusted_proxies: Sequence[str] = (),
+    ) -> None:
+        """Take what the application uses, too.
+
+        Args:
+            access: Who is let in.
+            admission: Limits of all requests together.
+            recorders: Record each refusal.
+            trusted_proxies: Addresses or networks of proxies that may say who their client is.
+        """
+        self._access = access
+        self._admission = admission
+        self._recorders = recorders
+        self._proxies = ProxyHeadersMiddleware(_no_application, list(trusted_proxies)).trusted_hosts
+
+    def answer(self, scope: Scope) -> bytes | None:
+        """Return the whole answer to a request that is refused; None if the application is to be asked.
+
+        Args:
+            scope: ASGI's scope of a request with a body.
+        """
+        headers = scope["headers"]
+        if not 0 < declared_bytes(scope) <= CHEAP_BYTES or any(name in FOR_THE_APPLICATION for name, _ in headers):
+            return None
+        caller = self._access.recognise(credentials_in(headers), self._address(scope))
+        if caller is None or self._access.is_limited(caller):
+            return None
+        try:
+            self._admission.check(caller, timeout_of(scope))
+        except OverloadedError as error:
+            return copy_context().run(self._refuse, scope, caller, error)
+        return None
+
+    def _address(self, scope: Scope) -> str:
+        address, *_ = scope["client"] or ("",)
+        forwarded = b", ".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        if not forwarded or address not in self._proxies:
+            return str(address)
+        client, _ = self._proxies.get_trusted_client_address(forwarded.decode("latin-1"))
+        return client or str(address)
+
+    def _refuse(self, scope: Scope, caller: Caller, error: OverloadedError) -> bytes:
+        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+        request_id = safe_request_id(given) if given else new_request_id()
+        correlation_id.set(request_id)
+        exchange = exchange_of(scope)
+        with recorded(exchange, self._recorders):
+            exchange.caller = caller.name
+            exchange.fail(error)
+            response = response_to(Request(scope), error)
+            body = bytes(response.body)
+            exchange.status, exchange.sent = response.status_code, len(body)
+        fields = [*response.raw_headers, *ENCODED_HEADERS, (b"x-request-id", request_id.encode())]
+        return b"".join(
+            [STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body]
+        )
+
+
+async def _no_application(*_: Any) -> None:
+    """Stand for the application of a middleware of which only the knowledge of proxies is used."""
