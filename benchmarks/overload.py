@@ -5,7 +5,8 @@
 `goodput` is the number of good answers a second: status 200 and, where the client set a deadline, in time. `kept` is
 the goodput divided by that at the capacity with the same deadline: 1 would mean that excess load costs nothing. The
 column is empty if `--times` is without 1. The load comes from a process on the same machine, which takes processor time
-from the gateway.
+from the gateway. So `of control` compares with a load that costs the same to send: the gateway at its capacity, while
+all that exceeds the capacity goes to another server, which does nothing but refuse.
 
 Greedy and slow clients have loopback addresses of their own, as callers without keys are told apart by address.
 """
@@ -28,7 +29,8 @@ import typer
 from benchmarks.closed_loop import TIMEOUT_SECONDS, http_request, in_process, load_gateway
 from benchmarks.common import machine, picture, show, write_json
 from benchmarks.gateway import publish_by_name, read_assignments, running
-from benchmarks.open_loop import WARM_UP_SECONDS, open_loop, percentile_ms
+from benchmarks.open_loop import WARM_UP_SECONDS, Outcome, open_loop, percentile_ms
+from benchmarks.refusing_server import refusing_server
 from benchmarks.slow_clients import slow_clients
 
 MODEST = 0.25
@@ -50,6 +52,7 @@ class Row:
         accepted_p99: 99th percentile of the latency of answers with status 200.
         refused_p50: Median latency of refusals.
         refused_p99: 99th percentile of the latency of refusals.
+        control: Good answers at the capacity, while the excess goes to a server that refuses everything.
         cpu: Processor time of the gateway per second.
         statuses: Number of answers by status.
     """
@@ -62,6 +65,7 @@ class Row:
     accepted_p99: float
     refused_p50: float
     refused_p99: float
+    control: float | None
     cpu: float
     statuses: dict[int, int]
 
@@ -100,7 +104,7 @@ def main(
             "log_level": "error",
             **read_assignments(assignments or []),
         }
-        with running(values) as gateway:
+        with running(values) as gateway, refusing_server() as refuser:
             path, image = f"/classify/{model}", picture()
             measured = [
                 in_process(
@@ -111,7 +115,7 @@ def main(
             capacity = median(measured)
             print(f"{model}: capacity {capacity:.0f} requests/s; {about['cpu']}, load before: {about['load_before']}")
             rows = [
-                measure(gateway.port, gateway.process, path, image, capacity, limit, multiple, seconds)
+                measure(gateway.port, gateway.process, refuser, path, image, capacity, limit, multiple, seconds)
                 for _ in range(rounds)
                 for limit, multiple in loads
             ]
@@ -128,6 +132,7 @@ def main(
 def measure(
     port: int,
     process: psutil.Process,
+    refuser: int,
     path: str,
     image: bytes,
     capacity: float,
@@ -137,24 +142,37 @@ def measure(
 ) -> Row:
     """Send one load and sum up what came back."""
     request = http_request(path if deadline is None else f"{path}?timeout={deadline:g}", image)
+    load = functools.partial(open_loop, request=request, seconds=seconds)
+    control = None
+    if times > 1:
+        at_capacity = functools.partial(load, port, rate=capacity)
+        excess = functools.partial(load, refuser, rate=(times - 1) * capacity)
+        control = len(good_answers(together(at_capacity, excess)[0], deadline)) / seconds
     before = process.cpu_times()
-    outcomes = in_process(open_loop, port, request, rate=times * capacity, seconds=seconds)
+    (outcomes,) = together(functools.partial(load, port, rate=times * capacity))
     after = process.cpu_times()
     accepted = [outcome for outcome in outcomes if outcome.status == 200]
     refused = [outcome for outcome in outcomes if outcome.status in (429, 503)]
-    good = [outcome for outcome in accepted if deadline is None or outcome.seconds <= deadline]
     return Row(
         deadline=deadline,
         times=times,
         sent=len(outcomes) / seconds,
-        goodput=len(good) / seconds,
+        goodput=len(good_answers(outcomes, deadline)) / seconds,
         accepted_p50=percentile_ms(accepted, 50),
         accepted_p99=percentile_ms(accepted, 99),
         refused_p50=percentile_ms(refused, 50),
         refused_p99=percentile_ms(refused, 99),
+        control=control,
         cpu=(after.user + after.system - before.user - before.system) / (WARM_UP_SECONDS + seconds),
         statuses=dict(Counter(outcome.status for outcome in outcomes)),
     )
+
+
+def good_answers(outcomes: list[Outcome], deadline: float | None) -> list[Outcome]:
+    """Return the answers with status 200 that came in time."""
+    return [
+        outcome for outcome in outcomes if outcome.status == 200 and (deadline is None or outcome.seconds <= deadline)
+    ]
 
 
 def measure_beside(port: int, path: str, image: bytes, capacity: float, slow: int, seconds: float) -> Iterator[Beside]:
@@ -205,12 +223,13 @@ def show_rows(by_load: dict[tuple[float | None, float], list[Row]]) -> None:
     for (deadline, times), rows in by_load.items():
         reference = by_load.get((deadline, 1.0), [])
         shares = [row.goodput / base.goodput for row, base in zip(rows, reference, strict=False) if base.goodput]
+        of_control = [row.goodput / row.control for row in rows if row.control]
         statuses = sum((Counter(row.statuses) for row in rows), Counter[int]())
         lines.append(
             (
                 f"{times:g}x" + (f", {deadline:g} s" if deadline else ""),
                 *(f"{median(getattr(row, name) for row in rows):.0f}" for name in ("sent", "goodput")),
-                f"{median(shares):.2f}" if shares else "",
+                *(f"{median(parts):.2f}" if parts else "" for parts in (shares, of_control)),
                 *(
                     f"{median(getattr(row, name) for row in rows):.1f}"
                     for name in ("accepted_p50", "accepted_p99", "refused_p50", "refused_p99")
@@ -220,7 +239,7 @@ def show_rows(by_load: dict[tuple[float | None, float], list[Row]]) -> None:
         )
     show(
         "open loop, one JPEG a request; times in ms",
-        ("load", "sent /s", "goodput /s", "kept", "200 p50", "200 p99", "503 p50", "503 p99", "statuses"),
+        ("load", "sent /s", "goodput /s", "kept", "of control", "200 p50", "200 p99", "503 p50", "503 p99", "statuses"),
         lines,
     )
 
