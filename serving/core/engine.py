@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.repository.artifact_card import ArtifactCard
-from keras_archs.runtimes.runtime import ActivationMaps
+from keras_archs.runtimes.runtime import ActivationMaps, Arithmetic
 from serving.core.access import Caller
 from serving.core.errors import ModelUnavailableError
 from serving.core.repository import ModelSpec
@@ -35,12 +35,14 @@ class VersionStatus:
         state: Life-cycle state.
         labels: Version labels, in alphabetical order.
         error: Why the version failed; None unless the state is FAILED.
+        arithmetic: What computes its answers; None unless the state is READY.
     """
 
     version: int
     state: State
     labels: tuple[str, ...] = ()
     error: str | None = None
+    arithmetic: Arithmetic | None = None
 
 
 @dataclass(frozen=True)
@@ -65,20 +67,22 @@ class BackendStatus:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Class probabilities, float32 [N, classes], and the seconds spent queued and computing."""
+    """Class probabilities, float32 [N, classes], the seconds spent queued and computing, and what computed them."""
 
     probabilities: NDArray[np.float32]
     queue: float
     inference: float
+    arithmetic: Arithmetic
 
 
 @dataclass(frozen=True)
 class MapPrediction:
-    """Class activation maps, and the seconds spent queued and computing."""
+    """Class activation maps, the seconds spent queued and computing, and what computed them."""
 
     activation_maps: ActivationMaps
     queue: float
     inference: float
+    arithmetic: Arithmetic
 
 
 class VersionUnloadedError(ModelUnavailableError):

@@ -18,6 +18,7 @@ from keras_archs.images.labels import ClassScore, Label, best_classes, class_sco
 from keras_archs.images.overlay import overlay
 from keras_archs.repository.artifact import LIKELIEST
 from keras_archs.repository.artifact_card import ArtifactCard
+from keras_archs.runtimes.runtime import Arithmetic
 from serving.core import errors
 from serving.core.access import Caller
 from serving.core.backlog import Backlog
@@ -34,11 +35,12 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds that a request spent decoding, waiting for a free thread, and in inference."""
+    """Seconds that a request spent decoding, waiting for a free thread and in inference, and how inference computed."""
 
     decode: float
     queue: float
     inference: float
+    arithmetic: Arithmetic
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ class ClassificationService:
             work.did(started, queue=prediction.queue, inference=prediction.inference)
             work.probabilities = prediction.probabilities
             entry.worked = decode + prediction.inference
-        timing = Timing(decode, waited + prediction.queue, prediction.inference)
+        timing = Timing(decode, waited + prediction.queue, prediction.inference, prediction.arithmetic)
         return Scores(model.card, model.version, prediction.probabilities, timing)
 
     @contextmanager
@@ -328,6 +330,7 @@ class ClassificationService:
                 decoded.busy,
                 decoded.queue + prediction.queue + (drawn.queue if drawn else 0.0),
                 prediction.inference,
+                prediction.arithmetic,
                 drawn.busy if drawn else 0.0,
             ),
         )

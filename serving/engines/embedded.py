@@ -73,7 +73,7 @@ class EmbeddedModel:
         batches = [images[batch] for batch in batches_for(self.session, len(images))]
         with self._in_use():
             timed = await self._map(self.session.infer, batches, caller)
-        return Prediction(np.concatenate(timed.results), timed.queue, timed.busy)
+        return Prediction(np.concatenate(timed.results), timed.queue, timed.busy, self.session.arithmetic)
 
     async def explain(
         self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float, caller: Caller
@@ -84,7 +84,7 @@ class EmbeddedModel:
             batches = batches_for(self.session, len(images))
             timed = await self._map(lambda batch: explain(images[batch], classes[batch]), batches, caller)
         activation_maps = ActivationMaps(*map(np.concatenate, zip(*timed.results, strict=True)))
-        return MapPrediction(activation_maps, timed.queue, timed.busy)
+        return MapPrediction(activation_maps, timed.queue, timed.busy, self.session.explainer_arithmetic)
 
     def awaits_explainer(self) -> bool:
         """Return whether the `explain` signature is being loaded."""
@@ -357,8 +357,8 @@ class EmbeddedEngine(RepositoryEngine):
     def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
         key = (entry.name, version)
         labels = entry.labels_of(version)
-        if key in self._loaded:
-            return VersionStatus(version, State.READY, labels)
+        if model := self._loaded.get(key):
+            return VersionStatus(version, State.READY, labels, arithmetic=model.session.arithmetic)
         if key in self._loading:
             return VersionStatus(version, State.LOADING, labels)
         if failure := self._failed.get(key):

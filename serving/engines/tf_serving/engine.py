@@ -47,7 +47,7 @@ class RemoteModel:
         request = messages.predict_request(self.name, self.version, images)
         parse = functools.partial(messages.probabilities, images=len(images), classes=len(self.card.labels))
         probabilities, seconds = await self._call(request, parse, deadline)
-        return Prediction(probabilities, queue=0.0, inference=seconds)
+        return Prediction(probabilities, queue=0.0, inference=seconds, arithmetic="f32")
 
     async def explain(
         self, images: NDArray[np.uint8], classes: NDArray[np.int64], deadline: float, caller: Caller
@@ -56,7 +56,7 @@ class RemoteModel:
         request = messages.explain_request(self.name, self.version, images, classes)
         parse = functools.partial(messages.activation_maps, images=len(images), classes=len(self.card.labels))
         activation_maps, seconds = await self._call(request, parse, deadline)
-        return MapPrediction(activation_maps, queue=0.0, inference=seconds)
+        return MapPrediction(activation_maps, queue=0.0, inference=seconds, arithmetic="f32")
 
     async def _call(
         self, request: PredictRequest, parse: Callable[[PredictResponse], Answer], deadline: float
@@ -162,7 +162,7 @@ class TfServingEngine(RepositoryEngine):
     def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
         labels = entry.labels_of(version)
         if (entry.name, version) in self._cards:
-            return VersionStatus(version, State.READY, labels)
+            return VersionStatus(version, State.READY, labels, arithmetic="f32")
         if refusal := self._verification.refusal((entry.name, version)):
             return VersionStatus(version, State.FAILED, labels, refusal)
         states = [backend.states[entry.name].get(version) for backend in self.pool if entry.name in backend.states]
