@@ -84,7 +84,11 @@ class Settings(BaseSettings):
     runtime: Literal["openvino", "tensorflow"] = Field(
         "openvino", description="Inference library of the embedded engine."
     )
-    precision: Literal["f32", "bf16", "auto"] = Field("f32", description="Arithmetic of the OpenVINO runtime.")
+    precision: Literal["f32", "bf16", "auto"] = Field(
+        "auto",
+        description="Arithmetic of OpenVINO: f32, bf16, or auto for bf16 where the processor has it and a version's "
+        "answers to its reference images stay close to float32's. Quantized versions compute in int8.",
+    )
     threads: int = Field(
         default_factory=lambda given: max(1, usable_cores() // given.get("processes", 1)),
         ge=1,

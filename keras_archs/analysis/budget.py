@@ -1,16 +1,52 @@
 """Selection of the best network within a budget of multiply-adds, parameters and latency."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from __future__ import annotations
 
-import keras
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from keras_archs.analysis.latency import Engine, measure_latency
 from keras_archs.cards.model_card import ModelCard
 from keras_archs.registry import create_model, list_models, model_card
 
+if TYPE_CHECKING:
+    import keras
+
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Need:
+    """A quantity of a network beside its bound."""
+
+    value: float
+    unit: str
+    bound: float | None
+    """None for no bound."""
+    at_least: bool = False
+    """Whether the bound is the smallest value that is allowed, not the largest."""
+
+    @property
+    def excess(self) -> float:
+        """Ratio by which the bound is exceeded, or fallen short of; at most 1 within the bound."""
+        if self.bound is None:
+            return 0.0
+        return self.bound / self.value if self.at_least else self.value / self.bound
+
+    def __str__(self) -> str:
+        limit = f" ({'at least' if self.at_least else 'limit'} {_number(self.bound)})" if self.bound else ""
+        return f"{_number(self.value)} {self.unit}{limit}"
+
+
+def excess(needs: Iterable[Need]) -> float:
+    """Return the largest ratio of a quantity to its bound: at most 1 if all are within their bounds."""
+    return max((need.excess for need in needs), default=0.0)
+
+
+def describe(needs: Iterable[Need]) -> str:
+    """Return the quantities that have a bound, in words."""
+    return " and ".join(str(need) for need in needs if need.bound)
 
 
 @dataclass(frozen=True)
@@ -118,26 +154,25 @@ class Budget:
     ) -> tuple[float, str]:
         """Return the largest ratio of a cost to its bound (at most 1 if the candidate fits), and a description."""
         macs, parameters = cost(candidate)
-        needs: dict[str, tuple[float, float | None]] = {
-            "multiply-adds": (macs, self.max_macs),
-            "parameters": (parameters, self.max_params),
-        }
-        if self.max_latency_ms is not None and _excess(needs) <= 1:
-            latency = measure_latency(model(candidate), self.engine).median
-            needs["ms"] = (latency, self.max_latency_ms)
-        terms = " and ".join(
-            f"{_number(need)} {unit} (limit {_number(bound)})" for unit, (need, bound) in needs.items() if bound
-        )
-        return _excess(needs), f"{name(candidate)}, which needs {terms}"
+        needs = self.needs(macs, parameters)
+        if self.max_latency_ms is not None and excess(needs) <= 1:
+            needs = self.needs(macs, parameters, measure_latency(model(candidate), self.engine).median)
+        return excess(needs), f"{name(candidate)}, which needs {describe(needs)}"
+
+    def needs(self, macs: int, parameters: int, latency_ms: float | None = None) -> Sequence[Need]:
+        """Return the quantities of a network beside their bounds.
+
+        Args:
+            macs: Multiply-adds for one image.
+            parameters: Number of parameters, trainable or not.
+            latency_ms: Median latency in milliseconds; None if it was not measured.
+        """
+        needs = [Need(macs, "multiply-adds", self.max_macs), Need(parameters, "parameters", self.max_params)]
+        return needs if latency_ms is None else [*needs, Need(latency_ms, "ms", self.max_latency_ms)]
 
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _excess(needs: dict[str, tuple[float, float | None]]) -> float:
-    """Return the largest ratio of a cost to its bound."""
-    return max((need / bound for need, bound in needs.values() if bound is not None), default=0.0)
 
 
 def mobilenet_for_budget(

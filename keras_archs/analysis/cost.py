@@ -4,7 +4,7 @@ The convention: one multiply-add per multiplication in a convolution or a dense 
 pooling, additions and biases count nothing. ResNet-50 then costs 4.09 billion multiply-adds at 224 pixels. The cost of
 a layer or operation that is not listed in `keras_archs.analysis.multiply_adds` is unknown.
 
-``python -m keras_archs.analysis.cost`` writes the table that the model cards read.
+``python -m keras_archs.analysis.cost`` writes the tables that the model cards read.
 """
 
 import csv
@@ -24,12 +24,13 @@ from keras_archs.analysis.receptive_field import Field, field_after
 from keras_archs.analysis.weightless import weightless
 from keras_archs.layers import Recomputed, StochasticResidual
 from keras_archs.layers.output_path import is_graph
-from keras_archs.registry import create_model, list_models
+from keras_archs.registry import create_model, list_models, list_weights, model_card
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COSTS = Path(__file__).parents[1] / "cards" / "costs.csv"
+COSTS_WITH_WEIGHTS = COSTS.with_name("costs_with_weights.csv")
 HEAD = "head"
 """Stage of the layers behind the last feature map."""
 _FLOAT32 = 4
@@ -321,18 +322,30 @@ def _with_stages(uses: Sequence[LayerCost]) -> tuple[LayerCost, ...]:
 
 def published_costs() -> list[dict[str, str | int]]:
     """Compute the rows of the table that the model cards read, one per model of the registry."""
-    return [_published_cost(name) for name in list_models()]
+    return [{"name": name, **_published_cost(name)} for name in list_models()]
 
 
-def _published_cost(name: str) -> dict[str, str | int]:
+def published_costs_with_weights() -> list[dict[str, str | int]]:
+    """Compute the rows of the table of costs with published weights of another image size or other arguments."""
+    return [
+        {
+            "name": entry.network,
+            "weights": entry.tag,
+            **_published_cost(entry.network, input_shape=(*entry.preprocessing.size, 3), **entry.arguments),
+        }
+        for entry in list_weights()
+        if entry.arguments or entry.preprocessing.size != model_card(entry.network).cost.size
+    ]
+
+
+def _published_cost(name: str, **arguments: Any) -> dict[str, int]:
     with weightless():  # counting needs no values
-        model = create_model(name)
+        model = create_model(name, **arguments)
         result = profile(model)
     if result.macs is None:
         raise ValueError(f"{name} has layers whose multiply-adds are unknown")
     _, height, width, _ = model.input_shape
     return {
-        "name": name,
         "height": height,
         "width": width,
         "trainable": result.trainable,
@@ -342,12 +355,12 @@ def _published_cost(name: str) -> dict[str, str | int]:
 
 
 def main() -> None:
-    """Write the table to `COSTS`."""
-    rows = published_costs()
-    with COSTS.open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    """Write the tables to `COSTS` and `COSTS_WITH_WEIGHTS`."""
+    for path, rows in ((COSTS, published_costs()), (COSTS_WITH_WEIGHTS, published_costs_with_weights())):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+            table.writeheader()
+            table.writerows(rows)
 
 
 if __name__ == "__main__":

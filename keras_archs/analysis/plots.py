@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_archs.analysis.choice import Candidate, Choice
 from keras_archs.analysis.cost import Cost
 from keras_archs.analysis.extras import import_extra
 from keras_archs.cards.model_card import ModelCard
@@ -98,6 +99,59 @@ def plot_comparison(
             if len(points) <= _MAX_ANNOTATED:
                 axis.annotate(card.name, (cost, top1), xytext=(5, -9), textcoords="offset points", fontsize=7)
         axis.scatter([], [], color=[colour], label=family, alpha=0.8)  # equal dots in the legend
+    _label_axes(axis, cost_label)
+    if len(families) > 1:
+        axis.legend()
+    if missing := [card.name for card in cards if not card.top1]:
+        figure.text(0.01, 0.01, f"no accuracy was published for {', '.join(missing)}", fontsize=7)
+    return figure
+
+
+def plot_choice(choice: Choice, max_latency_ms: float | None = None) -> "Figure":
+    """Draw published top-1 accuracy against measured latency, with the front of networks that none beats.
+
+    Args:
+        choice: Result of `keras_archs.analysis.choice.choose`.
+        max_latency_ms: Bound on the latency, in milliseconds, which is drawn as a line; None for no bound.
+
+    Returns:
+        A matplotlib figure. The networks of the front are named, and the best has a star. The area of a dot is
+        proportional to the number of parameters.
+
+    Raises:
+        ModuleNotFoundError: If matplotlib (extra ``analysis``) is not installed.
+    """
+    figure = _figure(8, 5.5)
+    axis: Axes = figure.subplots()
+
+    def draw(networks: Mapping[str, Candidate], colour: str) -> None:
+        for name, network in networks.items():
+            area = 4 * network.cost.parameters / 1e6
+            place = choice.latencies[name].median, network.top1.value
+            axis.scatter(*place, s=area, color=colour, alpha=0.8, gid=name, zorder=2)
+
+    draw(choice.beaten, "#bbbbbb")
+    draw(choice.front, "#4477aa")
+    xs = [choice.latencies[name].median for name in choice.front]
+    ys = [network.top1.value for network in choice.front.values()]
+    axis.plot(xs, ys, color="#4477aa", alpha=0.4, drawstyle="steps-post")
+    for x, y, network in zip(xs, ys, choice.front.values(), strict=True):
+        text = network.entry.network
+        axis.annotate(text, (x, y), xytext=(-5, 5), textcoords="offset points", fontsize=7, ha="right")
+    axis.plot(xs[-1], ys[-1], "*", color="#cc3311", markersize=13, zorder=3, label=f"best: {choice.best.entry.network}")
+    for colour, label in (("#4477aa", "no other is as accurate in less time"), ("#bbbbbb", "other networks")):
+        axis.scatter([], [], color=colour, alpha=0.8, label=label)  # equal dots in the legend
+    if max_latency_ms is not None:
+        axis.axvline(
+            max_latency_ms, linestyle="--", color="#cc3311", linewidth=1, label=f"limit: {max_latency_ms:g} ms"
+        )
+    _label_axes(axis, "milliseconds for one image")
+    axis.margins(x=0.2)  # names are to the left of their dots
+    axis.legend(loc="lower right", fontsize=8)
+    return figure
+
+
+def _label_axes(axis: "Axes", cost_label: str) -> None:
     axis.set_xscale("log")
     ticker = import_extra("matplotlib.ticker", "analysis")
     axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
@@ -108,11 +162,6 @@ def plot_comparison(
     axis.set_xlabel(cost_label)
     axis.set_ylabel("published top-1 accuracy, %")
     axis.grid(alpha=0.3)
-    if len(families) > 1:
-        axis.legend()
-    if missing := [card.name for card in cards if not card.top1]:
-        figure.text(0.01, 0.01, f"no accuracy was published for {', '.join(missing)}", fontsize=7)
-    return figure
 
 
 def plot_growth(families: Mapping[str, Sequence["Member"]]) -> "Figure":

@@ -96,14 +96,22 @@ class ModelCard:
     @property
     def cost(self) -> PublishedCost:
         """Parameters and multiply-adds, from the generated table ``costs.csv``."""
-        return _published_costs()[self.name]
+        return _costs("costs.csv")[self.name, None]
+
+    def cost_with(self, entry: WeightsEntry) -> PublishedCost:
+        """Return parameters and multiply-adds with the image size and the arguments of published weights.
+
+        They are in the generated table ``costs_with_weights.csv`` where they may differ from the network's own.
+        """
+        return _costs("costs_with_weights.csv").get((self.name, entry.tag)) or self.cost
 
 
 @cache
-def _published_costs() -> dict[str, PublishedCost]:
-    with files("keras_archs.cards").joinpath("costs.csv").open(encoding="utf-8") as table:
+def _costs(file: str) -> dict[tuple[str, str | None], PublishedCost]:
+    """Return the rows of a generated table by network and, if the table has them, weights."""
+    with files("keras_archs.cards").joinpath(file).open(encoding="utf-8") as table:
         return {
-            row["name"]: PublishedCost(
+            (row["name"], row.get("weights")): PublishedCost(
                 size=(int(row["height"]), int(row["width"])),
                 trainable=int(row["trainable"]),
                 non_trainable=int(row["non_trainable"]),

@@ -13,13 +13,16 @@ import typer
 
 from keras_archs.cli import (
     bench,
+    choose,
     classify,
     compare,
     evaluate,
     export,
     keys,
     list_info,
+    predict,
     profile,
+    quantize,
     repo,
     scale,
     serve,
@@ -32,12 +35,15 @@ app.command("list")(list_info.list_)
 app.command("info")(list_info.info)
 app.command("profile")(profile.profile)
 app.command("compare")(compare.compare)
+app.command("choose")(choose.choose)
 app.command("scale")(scale.scale)
 app.command("coefficients")(scale.coefficients)
 app.command("export")(export.export)
 app.command("classify")(classify.classify)
+app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+app.command("quantize")(quantize.quantize)
 app.command("serve")(serve.serve)
 app.command("bench")(bench.bench)
 app.add_typer(repo.app, name="repo")

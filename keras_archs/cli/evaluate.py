@@ -12,12 +12,10 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from keras_archs.cards.published_weights import default_entry
 from keras_archs.cli.output import JsonOption, working, write_json, write_table
+from keras_archs.cli.prepared import export_to
 from keras_archs.cli.progress import progress
-from keras_archs.cli.quiet import import_keras, quiet_tensorflow
-from keras_archs.images.labels import imagenet_labels
-from keras_archs.registry import create_model, model_card
+from keras_archs.cli.quiet import quiet_tensorflow
 from keras_archs.repository import models_config
 from keras_archs.repository.artifact import CONVERSION_CACHE, check_repository, find_version, read_card
 from keras_archs.repository.artifact_card import ArtifactCard
@@ -136,22 +134,9 @@ def _network(
 
 def _exported(name: str, weights: str | None, folder: Path, *, allow_untrained: bool) -> _Network:
     """Publish a network of the registry in a folder."""
-    tags = model_card(name).weights
-    default = default_entry(name)
-    if weights is None and default is None and not allow_untrained:
-        raise ValueError(
-            f"{name} has no default weights: give {''.join(f'--weights {tag}, ' for tag in tags)}--weights PATH or "
-            "--allow-untrained"
-        )
-    with working(f"Preparing {name}"):
-        import_keras()
-        from keras_archs.export.publish import export_model
-
-        model = create_model(name, weights=weights or (default and default.tag))
-        labels = imagenet_labels() if model.output_shape[-1] == len(imagenet_labels()) else None
-        exported = export_model(model, folder, name=name, labels=labels, allow_untrained=allow_untrained)
-    card = read_card(exported.path)
-    return _Network(exported.path, card, Subject(name, None, card.weights.source, published_accuracy(card)), None)
+    version_dir = export_to(folder, name, weights, allow_untrained=allow_untrained)
+    card = read_card(version_dir)
+    return _Network(version_dir, card, Subject(name, None, card.weights.source, published_accuracy(card)), None)
 
 
 def _published(repository: Path, name: str, version: str | None, *, allow_untrained: bool) -> _Network:

@@ -1,4 +1,4 @@
-"""Import Keras and TensorFlow without TensorFlow's log lines."""
+"""Import Keras and TensorFlow, and start Ray, without the log lines of their C++ libraries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_RAY_LOG_LEVEL = "RAY_BACKEND_LOG_LEVEL"
 
 
 def import_keras() -> None:
@@ -24,6 +25,20 @@ def quiet_tensorflow() -> Iterator[None]:
         return
     os.environ[_LOG_LEVEL] = "3"  # errors only, for the log lines after the import
     with _discarded_stderr():
+        yield
+
+
+@contextmanager
+def quiet_ray() -> Iterator[None]:
+    """Silence Ray while the `with` block connects to it, and afterwards; RAY_BACKEND_LOG_LEVEL, if set, decides.
+
+    Otherwise each run logs an error because of the way in which Ray Data creates actors.
+    """
+    if _RAY_LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[_RAY_LOG_LEVEL] = "fatal"
+    with _discarded_stderr():  # where Ray logs that the variable is set
         yield
 
 

@@ -10,8 +10,17 @@ import typer
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
 from keras_archs.cli.output import JsonOption, write_json, write_table
+from keras_archs.cli.quantization_text import quantization_facts
 from keras_archs.repository import models_config
-from keras_archs.repository.artifact import ModelFolder, check_repository, find_versions, model_folders
+from keras_archs.repository.artifact import (
+    ModelFolder,
+    check_repository,
+    find_version,
+    find_versions,
+    model_folders,
+    read_card,
+)
+from keras_archs.repository.artifact_card import ArtifactCard
 
 app = typer.Typer(
     help="Choose the models, versions and labels that the gateway and TensorFlow Serving serve (models.config).",
@@ -27,6 +36,7 @@ ServedFrom = Annotated[
     typer.Option(metavar="DIR", help="Path of the repository on TensorFlow Serving's machine, if it differs."),
 ]
 MODELS = Path("models")
+_SHOWN = 5
 
 
 @app.command("list")
@@ -70,6 +80,25 @@ def list_(repository: Repository = MODELS, as_json: JsonOption = False) -> None:
     for row in rows:
         for problem in row["problems"]:
             typer.echo(f"{row['name']}: {problem}", err=True)
+
+
+@app.command()
+def show(
+    name: Name,
+    version: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Version to show; the newest by default.")
+    ] = None,
+    repository: Repository = MODELS,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the card of a published version: input, classes, weights, and how its int8 graph was made, if it has one."""
+    version_dir = find_version(repository, name, version)
+    card = read_card(version_dir)
+    if as_json:
+        write_json(card.to_json())
+        return
+    for title, text in [("version", version_dir.name), *_facts(card)]:
+        typer.echo(f"{title:<15}{text}")
 
 
 @app.command()
@@ -137,6 +166,25 @@ def remove(name: Name, repository: Repository = MODELS) -> None:
         del config.model_config_list.config[:]
         config.model_config_list.config.extend(remaining)
     typer.echo(f"{name} is no longer served")
+
+
+def _facts(card: ArtifactCard) -> list[tuple[str, str]]:
+    height, width = card.preprocessing.size
+    weights, architecture = card.weights, card.architecture
+    return [
+        ("name", card.name),
+        ("created", card.created),
+        ("builder", str(architecture["builder"]) if architecture and "builder" in architecture else "unknown"),
+        ("input", f"{height}x{width}, {'RGB' if card.preprocessing.channels > 1 else 'greyscale'}"),
+        ("classes", f"{len(card.labels):,}: {_listed(label.name for label in card.labels[:_SHOWN])}{_more(card)}"),
+        ("weights", weights.source if weights.trained else f"untrained: {weights.source}"),
+        *([("licence", weights.licence)] if weights.licence else []),
+        *(quantization_facts(card.quantization) if card.quantization else [("arithmetic", "float32, or bfloat16")]),
+    ]
+
+
+def _more(card: ArtifactCard) -> str:
+    return ", ..." if len(card.labels) > _SHOWN else ""
 
 
 def _folder_name(named: Mapping[str, ModelConfig], name: str) -> str:

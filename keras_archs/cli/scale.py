@@ -11,6 +11,7 @@ import typer
 from keras_archs.cards.scaling import GRID, PAPER, growth
 from keras_archs.cli.output import JsonOption, as_text, working, write_json, write_rows
 from keras_archs.cli.plot_option import PlotOption, check_plot, save_plot
+from keras_archs.cli.quantity import parse_quantity
 from keras_archs.cli.quiet import import_keras
 from keras_archs.registry import SCALABLE, check_baseline, scalable
 
@@ -34,9 +35,17 @@ def scale(
     beta: Annotated[float, typer.Option(help="Width is multiplied by beta^phi.")] = PAPER[1],
     gamma: Annotated[float, typer.Option(help="Resolution is multiplied by gamma^phi.")] = PAPER[2],
     max_macs: Annotated[
-        float | None, typer.Option(help="Show only the largest network with at most this many multiply-adds.")
+        float | None,
+        typer.Option(
+            parser=parse_quantity,
+            metavar="NUMBER",
+            help="Show only the largest network with at most this many multiply-adds, e.g. 500M.",
+        ),
     ] = None,
-    max_params: Annotated[float | None, typer.Option(help="Likewise, with at most this many parameters.")] = None,
+    max_params: Annotated[
+        float | None,
+        typer.Option(parser=parse_quantity, metavar="NUMBER", help="Likewise, with at most this many parameters."),
+    ] = None,
     max_latency_ms: Annotated[float | None, typer.Option(help="Likewise, within this measured time per image.")] = None,
     plot: PlotOption = None,
     as_json: JsonOption = False,

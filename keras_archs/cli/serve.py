@@ -33,7 +33,8 @@ def serve(
         Literal["openvino", "tensorflow"] | None, _flag("Library that runs models in this process.")
     ] = None,
     precision: Annotated[
-        Literal["f32", "bf16", "auto"] | None, _flag("Arithmetic of OpenVINO; auto for the fastest.")
+        Literal["f32", "bf16", "auto"] | None,
+        _flag("Arithmetic of OpenVINO; auto for bfloat16 where it answers alike."),
     ] = None,
     processes: Annotated[int | None, _flag("Processes that answer requests.", min=1)] = None,
     threads: Annotated[int | None, _flag("Threads for inference in each process.", min=1)] = None,

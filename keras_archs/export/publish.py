@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -29,6 +26,7 @@ from keras_archs.layers.output_path import Activation
 from keras_archs.repository import artifact, models_config, reference_answers
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.repository.checksums import checksums
+from keras_archs.repository.publishing import publish_version
 from keras_archs.repository.reference_answers import ReferenceAnswers
 
 _WARMUP_BATCHES = (1, 8)
@@ -128,7 +126,7 @@ def export_model(
     card = _card(model, answer, name, preprocessing, named, trained_on, allow_untrained=allow_untrained)
     model_dir = Path(repository) / name
     expected = answers_of(model, answer, card.preprocessing)
-    published = _write_and_publish(model, answer, card, expected, model_dir, version)
+    published = publish_version(model_dir, version, lambda path: _write(path, model, answer, card, expected))
     if config is not None:
         with models_config.edited(Path(repository)) as config:
             models_config.include(config, Path(repository), name)
@@ -169,30 +167,6 @@ def _card(
     )
 
 
-def _write_and_publish(
-    model: keras.Model,
-    answer: Answer,
-    card: ArtifactCard,
-    expected: ReferenceAnswers,
-    model_dir: Path,
-    version: int | None,
-) -> int:
-    """Write a version to a hidden folder beside the published versions, and rename it when it is complete."""
-    if version is not None:
-        _check_version(version)
-        if (model_dir / str(version)).exists() or version in artifact.published_versions(model_dir):
-            raise FileExistsError(f"version {version} of {card.name!r} exists already: versions are never overwritten")
-    model_dir.mkdir(parents=True, exist_ok=True)
-    incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=model_dir))
-    try:
-        incoming.chmod(0o755)  # mkdtemp's 0700 would lock out a server that runs as another user
-        _write(incoming, model, answer, card, expected)
-        _flush(incoming)
-        return _publish(incoming, model_dir, version)
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
-
-
 def _units(model: keras.Model) -> int:
     if len(getattr(model, "inputs", None) or ()) != 1:
         raise ValueError(f"only a functional or built Sequential model with one input can be exported; got {model!r}")
@@ -212,11 +186,6 @@ def _check_input(model: keras.Model, preprocessing: Preprocessing) -> None:
     )
     if not fits:
         raise ValueError(f"the model's input shape is {shape}, but the preprocessing makes images of shape {expected}")
-
-
-def _check_version(version: int) -> None:
-    if not 1 <= version <= artifact.MAX_VERSION:
-        raise ValueError(f"a version must be an integer from 1 to {artifact.MAX_VERSION}; got {version!r}")
 
 
 def _write(path: Path, model: keras.Model, answer: Answer, card: ArtifactCard, expected: ReferenceAnswers) -> None:
@@ -242,8 +211,7 @@ def _write(path: Path, model: keras.Model, answer: Answer, card: ArtifactCard, e
     (path / artifact.LABELS).write_text("".join(f"{label.name}\n" for label in card.labels), encoding="utf-8")
     _write_warmup(path / artifact.WARMUP, card)
     reference_answers.write(path, expected)
-    card = replace(card, explains="explain" in by_name, checksums=checksums(path))
-    (path / artifact.CARD).write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
+    artifact.write_card(path, replace(card, explains="explain" in by_name, checksums=checksums(path)))
 
 
 def _write_warmup(path: Path, card: ArtifactCard) -> None:
@@ -260,40 +228,3 @@ def _warmup_record(card: ArtifactCard, batch: int) -> prediction_log_pb2.Predict
         inputs={"images": tf.make_tensor_proto(images)},
     )
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
-
-
-def _flush(folder: Path) -> None:
-    """Force a folder and its files to disk, so that the rename cannot become durable before them."""
-    for path in folder.rglob("*"):
-        _flush_entry(path)
-    _flush_entry(folder)
-
-
-def _flush_entry(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _publish(incoming: Path, model_dir: Path, version: int | None) -> int:
-    """Rename a complete folder to `version` or, if that is None, to the next free number; return the number."""
-    folder = artifact.read_model_folder(model_dir)
-    target = version or max([*folder.versions, *folder.unreadable], default=0) + 1
-    while True:
-        _check_version(target)
-        try:
-            incoming.rename(model_dir / str(target))
-        except OSError as error:
-            if not (model_dir / str(target)).exists():
-                raise
-            if version:
-                raise FileExistsError(
-                    f"version {version} of {model_dir.name!r} was published during the export: "
-                    "versions are never overwritten"
-                ) from error
-            target += 1  # another exporter has published this number, or a folder without a SavedModel has it
-            continue
-        _flush_entry(model_dir)
-        return target

@@ -32,6 +32,7 @@ from keras_archs.images import fitting, pixel_formats
 from keras_archs.images.box import Box
 from keras_archs.images.errors import ImageError, ImageTooLargeError, UnsupportedImageError
 from keras_archs.images.formats import Picture, inspect
+from keras_archs.images.formats.picture import SWAPPED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,8 +68,6 @@ _UPRIGHT: Final[Mapping[int, Image.Transpose]] = MappingProxyType(
         8: Image.Transpose.ROTATE_90,
     }
 )
-# EXIF orientations in which height and width are swapped.
-_SWAPPED: Final = frozenset({5, 6, 7, 8})
 # EXIF orientations in which the right end of the stored image is the left or upper end of the upright image, and those
 # in which its lower end is.
 _REVERSED_ACROSS: Final = frozenset({2, 3, 7, 8})
@@ -142,8 +141,7 @@ def load_crop(
         OSError: If the path cannot be read.
     """
     picture = _read(source)
-    width, height = picture.width, picture.height
-    box = choose_box(*((height, width) if picture.orientation in _SWAPPED else (width, height)))
+    box = choose_box(*picture.upright_size)
     check_limits(picture, preprocessing, max_pixels=max_pixels, box=box)
     return decode(picture, preprocessing, box=box)
 
@@ -300,7 +298,7 @@ def _stoppable(band: fitting.Band, is_cancelled: Callable[[], bool]) -> fitting.
 def _upright_size(picture: Picture, preprocessing: Preprocessing) -> tuple[int, int]:
     """Return width and height of the result before it is turned upright."""
     height, width = preprocessing.size
-    return (height, width) if picture.orientation in _SWAPPED else (width, height)
+    return (height, width) if picture.orientation in SWAPPED else (width, height)
 
 
 def _stored(box: Box | None, picture: Picture) -> Box | None:
@@ -308,7 +306,7 @@ def _stored(box: Box | None, picture: Picture) -> Box | None:
     if box is None:
         return None
     left, top, right, bottom = box.left, box.top, box.right, box.bottom
-    if picture.orientation in _SWAPPED:
+    if picture.orientation in SWAPPED:
         left, top, right, bottom = top, left, bottom, right
     if picture.orientation in _REVERSED_ACROSS:
         left, right = 1 - right, 1 - left

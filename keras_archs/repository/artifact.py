@@ -4,6 +4,7 @@
                                   assets.extra/tf_serving_warmup_requests
                                   assets.extra/model_card.json
                                   assets.extra/reference_answers.npz
+                                  assets.extra/int8.xml  int8.bin  int8_answers.npz    quantized versions only
     <repository>/.cache/          versions that OpenVINO has converted; may be deleted
 
 The exporter writes versions, the gateway and the command line read them: nothing here imports Keras or TensorFlow.
@@ -25,6 +26,9 @@ LABELS = Path("assets/labels.txt")
 CARD = Path("assets.extra/model_card.json")
 WARMUP = Path("assets.extra/tf_serving_warmup_requests")
 REFERENCE_ANSWERS = Path("assets.extra/reference_answers.npz")
+INT8_GRAPH = Path("assets.extra/int8.xml")  # OpenVINO's; its weights are in INT8_WEIGHTS
+INT8_WEIGHTS = INT8_GRAPH.with_suffix(".bin")
+INT8_ANSWERS = Path("assets.extra/int8_answers.npz")
 CONVERSION_CACHE = ".cache"
 
 MAX_VERSION = 2**63 - 1  # TensorFlow Serving keeps versions in an int64
@@ -207,6 +211,11 @@ def read_card(version_dir: Path) -> ArtifactCard:
         raise ArtifactError(
             f"{CARD} of version {version_dir.name} of {version_dir.parent.name!r} cannot be read: {reason}"
         ) from error
+
+
+def write_card(version_dir: Path, card: ArtifactCard) -> None:
+    """Write the card of a version that is being published."""
+    (version_dir / CARD).write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
 
 
 def _version_number(name: str) -> int | None:

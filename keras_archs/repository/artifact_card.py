@@ -9,13 +9,12 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from keras_archs.images.labels import Label
 from keras_archs.images.preprocessing import Preprocessing
-
-_T = TypeVar("_T", str, bool, list[Any], dict[str, Any])
-_JSON_TYPES: Mapping[type, str] = {str: "a string", bool: "true or false", list: "an array", dict: "an object"}
+from keras_archs.repository.json_fields import field, text, text_or_null, typed, typed_field
+from keras_archs.repository.quantization import Quantization
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class ArtifactCard:
         explains: Whether the graph has the signature `explain`, which computes class activation maps.
         multi_label: Whether each probability stands for itself, because an image may show several classes (sigmoid);
             False if the probabilities of an image add up to 1, because an image shows one class (softmax).
+        quantization: How the int8 graph of the version was made; None for a version without one.
     """
 
     name: str
@@ -65,6 +65,7 @@ class ArtifactCard:
     checksums: Mapping[str, str]
     explains: bool = False
     multi_label: bool = False
+    quantization: Quantization | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as data that `json` can write."""
@@ -84,6 +85,7 @@ class ArtifactCard:
             "checksums": dict(self.checksums),
             "explains": self.explains,
             "multi_label": self.multi_label,
+            "quantization": self.quantization.to_json() if self.quantization else None,
         }
 
     @classmethod
@@ -95,42 +97,44 @@ class ArtifactCard:
         Raises:
             ValueError: A field is missing or malformed; the message names the field, what it holds and what is allowed.
         """
-        card = _typed(data, dict, "the card")
+        card = typed(data, dict, "the card")
         return cls(
-            name=_text(card, "name"),
-            preprocessing=Preprocessing.from_json(_field(card, "preprocessing")),
-            labels=_labels(_field(card, "labels")),
-            weights=_weights(_field(card, "weights")),
-            architecture=None if _field(card, "architecture") is None else _typed_field(card, "architecture", dict),
-            created=_text(card, "created"),
+            name=text(card, "name"),
+            preprocessing=Preprocessing.from_json(field(card, "preprocessing")),
+            labels=_labels(field(card, "labels")),
+            weights=_weights(field(card, "weights")),
+            architecture=None if field(card, "architecture") is None else typed_field(card, "architecture", dict),
+            created=text(card, "created"),
             producer=_texts(card, "producer"),
             checksums=_checksums(card),
-            # older cards lack these fields; their graphs have no such signature, and their probabilities add up to 1
-            explains=_typed(card.get("explains", False), bool, "explains"),
-            multi_label=_typed(card.get("multi_label", False), bool, "multi_label"),
+            # older cards lack these fields: their versions have no such signature and no int8 graph, and their
+            # probabilities add up to 1
+            explains=typed(card.get("explains", False), bool, "explains"),
+            multi_label=typed(card.get("multi_label", False), bool, "multi_label"),
+            quantization=Quantization.from_json(found) if (found := card.get("quantization")) is not None else None,
         )
 
 
 def _labels(value: object) -> tuple[Label, ...]:
-    entries = _typed(value, list, "labels")
+    entries = typed(value, list, "labels")
     if not entries:
         raise ValueError("labels must have an entry for each class, got none")
     return tuple(_label(entry, f"labels[{index}]") for index, entry in enumerate(entries))
 
 
 def _label(value: object, where: str) -> Label:
-    entry = _typed(value, dict, where)
-    return Label(_text(entry, "name", where), _text_or_null(entry, "wordnet_id", where))
+    entry = typed(value, dict, where)
+    return Label(text(entry, "name", where), text_or_null(entry, "wordnet_id", where))
 
 
 def _weights(value: object) -> Weights:
-    weights = _typed(value, dict, "weights")
+    weights = typed(value, dict, "weights")
     return Weights(
-        trained=_typed_field(weights, "trained", bool, "weights"),
-        source=_text(weights, "source", "weights"),
-        sha256=_text_or_null(weights, "sha256", "weights"),
+        trained=typed_field(weights, "trained", bool, "weights"),
+        source=text(weights, "source", "weights"),
+        sha256=text_or_null(weights, "sha256", "weights"),
         # older cards lack this field
-        licence=_text_or_null({"licence": None, **weights}, "licence", "weights"),
+        licence=text_or_null({"licence": None, **weights}, "licence", "weights"),
     )
 
 
@@ -145,37 +149,5 @@ def _checksums(card: dict[str, Any]) -> dict[str, str]:
 
 
 def _texts(data: dict[str, Any], key: str) -> dict[str, str]:
-    values = _typed_field(data, key, dict)
-    return {name: _typed(value, str, f"{key}[{reprlib.repr(name)}]") for name, value in values.items()}
-
-
-def _text(data: dict[str, Any], key: str, where: str = "") -> str:
-    """Return a field that must be a string with at least one visible character."""
-    text = _typed_field(data, key, str, where)
-    if not text.strip():
-        raise ValueError(f"{_path(where, key)} must not be empty, got {text!r}")
-    return text
-
-
-def _text_or_null(data: dict[str, Any], key: str, where: str) -> str | None:
-    return None if _field(data, key, where) is None else _typed_field(data, key, str, where)
-
-
-def _typed_field(data: dict[str, Any], key: str, kind: type[_T], where: str = "") -> _T:
-    return _typed(_field(data, key, where), kind, _path(where, key))
-
-
-def _field(data: dict[str, Any], key: str, where: str = "") -> Any:
-    if key not in data:
-        raise ValueError(f"{_path(where, key)} is missing")
-    return data[key]
-
-
-def _typed(value: object, kind: type[_T], where: str) -> _T:
-    if not isinstance(value, kind):
-        raise ValueError(f"{where} must be {_JSON_TYPES[kind]}, got {reprlib.repr(value)}")
-    return value
-
-
-def _path(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
+    values = typed_field(data, key, dict)
+    return {name: typed(value, str, f"{key}[{reprlib.repr(name)}]") for name, value in values.items()}

@@ -3,7 +3,14 @@
 import hashlib
 from pathlib import Path
 
-from keras_archs.repository.artifact import REFERENCE_ANSWERS, SAVED_MODEL, ArtifactError
+from keras_archs.repository.artifact import (
+    INT8_ANSWERS,
+    INT8_GRAPH,
+    INT8_WEIGHTS,
+    REFERENCE_ANSWERS,
+    SAVED_MODEL,
+    ArtifactError,
+)
 from keras_archs.repository.artifact_card import ArtifactCard
 
 
@@ -14,10 +21,11 @@ def sha256_of(path: Path) -> str:
 
 
 def checksums(version_dir: Path) -> dict[str, str]:
-    """Return the checksums of a version's graph, variables, assets and reference answers, by path below the version."""
+    """Return the checksums of a version's graphs, variables, assets and reference answers, by path in the version."""
     files = [version_dir / SAVED_MODEL]
-    if (version_dir / REFERENCE_ANSWERS).is_file():  # not in versions of older exports
-        files.append(version_dir / REFERENCE_ANSWERS)
+    # older exports have no reference answers, and only quantized versions an int8 graph
+    optional = (REFERENCE_ANSWERS, INT8_GRAPH, INT8_WEIGHTS, INT8_ANSWERS)
+    files += [version_dir / path for path in optional if (version_dir / path).is_file()]
     for folder in ("variables", "assets"):
         files += sorted(path for path in (version_dir / folder).rglob("*") if path.is_file())
     return {path.relative_to(version_dir).as_posix(): sha256_of(path) for path in files}
@@ -33,6 +41,12 @@ def verify(version_dir: Path, card: ArtifactCard) -> None:
     version = f"version {version_dir.name} of {card.name!r}"
     if SAVED_MODEL not in card.checksums:
         raise ArtifactError(f"the card of {version} has no checksum of {SAVED_MODEL}; publish a new version")
+    if card.quantization:
+        quantized = (INT8_GRAPH, INT8_WEIGHTS, INT8_ANSWERS)
+        if missing := [str(path) for path in quantized if path.as_posix() not in card.checksums]:
+            raise ArtifactError(
+                f"the card of {version} says int8, but has no checksum of {', '.join(missing)}; publish a new version"
+            )
     try:
         differing = sorted(path for path, expected in card.checksums.items() if _sha256(version_dir / path) != expected)
     except OSError as error:  # its text contains the path of the version

@@ -68,18 +68,18 @@ def reference_images(preprocessing: Preprocessing) -> NDArray[np.uint8]:
     return np.stack([rings, ball, blocks]).astype(np.uint8)
 
 
-def write(version_dir: Path, answers: ReferenceAnswers) -> None:
-    """Write the reference answers of a version that is being exported."""
-    path = version_dir / artifact.REFERENCE_ANSWERS
-    np.savez_compressed(path, images=answers.images, probabilities=answers.probabilities)
+def write(version_dir: Path, answers: ReferenceAnswers, file: Path = artifact.REFERENCE_ANSWERS) -> None:
+    """Write the reference answers of a version that is being published."""
+    np.savez_compressed(version_dir / file, images=answers.images, probabilities=answers.probabilities)
 
 
-def read(version_dir: Path, card: ArtifactCard) -> ReferenceAnswers | None:
+def read(version_dir: Path, card: ArtifactCard, file: Path = artifact.REFERENCE_ANSWERS) -> ReferenceAnswers | None:
     """Read the reference answers of a version.
 
     Args:
         version_dir: Folder of the version.
         card: Card of the version; its checksums say whether the version has reference answers.
+        file: Path of the answers in the version: those of the exported model, or `artifact.INT8_ANSWERS`.
 
     Returns:
         The answers; None for a version that was exported before exports had reference answers.
@@ -87,16 +87,14 @@ def read(version_dir: Path, card: ArtifactCard) -> ReferenceAnswers | None:
     Raises:
         ArtifactError: The file is missing or damaged, or does not fit the card.
     """
-    if artifact.REFERENCE_ANSWERS.as_posix() not in card.checksums:
+    if file.as_posix() not in card.checksums:
         return None
     try:
-        content = io.BytesIO((version_dir / artifact.REFERENCE_ANSWERS).read_bytes())
-        with np.load(content, allow_pickle=False) as file:
-            images, probabilities = file["images"], file["probabilities"]
+        content = io.BytesIO((version_dir / file).read_bytes())
+        with np.load(content, allow_pickle=False) as arrays:
+            images, probabilities = arrays["images"], arrays["probabilities"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ArtifactError(
-            f"{artifact.REFERENCE_ANSWERS} of version {version_dir.name} of {card.name!r} cannot be read"
-        ) from error
+        raise ArtifactError(f"{file} of version {version_dir.name} of {card.name!r} cannot be read") from error
     shape = (*card.preprocessing.size, card.preprocessing.channels)
     if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
         raise ArtifactError(

@@ -34,7 +34,7 @@ UNUSED_SECONDS: Final = 3600.0
 
 _SUFFIXES: Final = (".bin", ".xml")
 _INCOMING: Final = ".incoming-"
-_FILE: Final = re.compile(r"(?P<key>[0-9a-f]{64})-(serving_default|explain)\.(xml|bin|json)")
+_FILE: Final = re.compile(r"(?P<key>[0-9a-f]{64})-(serving_default|explain|features)\.(xml|bin|json)")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,34 @@ def read_graph(core: ov.Core, saved_model: Path, signature: str = "serving_defau
     return graph
 
 
+def read_fused_graph(saved_model: Path, input_shape: tuple[int, ...]) -> ov.Model:
+    """Convert `serving_default` of a SavedModel, with normalisation folded into the weights of convolutions.
+
+    `read_graph` leaves the folding to the compilation. A quantization needs it before: only then does a convolution
+    have the weights that are to be rounded, and a bias that can make up for the rounding.
+
+    Args:
+        saved_model: Folder of the SavedModel.
+        input_shape: Shape of the input `images`, with the batch.
+    """
+    graph = ov.convert_model(saved_model, input=[("images", list(input_shape))])
+    _widen_products_of_bytes(graph)
+    return graph
+
+
+def joined(graph: ov.Model, other: ov.Model) -> ov.Model:
+    """Return a graph with the outputs of two signatures of a SavedModel; operations of both are computed once.
+
+    Args:
+        graph: Graph of one signature; its input is that of the result.
+        other: Graph of another signature with the same input; it cannot be used any more.
+    """
+    (images,), (same,) = graph.get_parameters(), other.get_parameters()
+    for reader in same.output(0).get_target_inputs():
+        reader.replace_source_output(images.output(0))
+    return ov.Model([*graph.get_results(), *other.get_results()], [images])
+
+
 def _widen_products_of_bytes(graph: ov.Model) -> None:
     """Let products of 8-bit matrices be sums in float32.
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.repository.artifact_card import ArtifactCard
+
+Precision = Literal["f32", "bf16", "auto"]
+"""What a person wants graphs in float32 to be computed with: "auto" for bfloat16 where it answers closely enough."""
+
+Arithmetic = Literal["f32", "bf16", "int8"]
+"""What a graph computes with: float32, bfloat16, or int8 where the graph is quantized and float32 elsewhere."""
 
 
 class ActivationMaps(NamedTuple):
@@ -27,6 +33,18 @@ class ActivationMaps(NamedTuple):
     probabilities: NDArray[np.float32]
 
 
+class Embeddings(NamedTuple):
+    """Outputs for N images of a version and of its signature `features`.
+
+    Attributes:
+        probabilities: Probabilities of all classes, float32 [N, classes].
+        features: Input of the last dense layer, float32 [N, D].
+    """
+
+    probabilities: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
 Infer = Callable[[NDArray[Any]], NDArray[np.float32]]
 """Function from an input array to the output array, computed on the calling thread; threads may share it."""
 
@@ -36,6 +54,9 @@ Explain = Callable[[NDArray[np.uint8], NDArray[np.int64]], ActivationMaps]
 It computes on the calling thread; threads may share it.
 """
 
+Embed = Callable[[NDArray[np.uint8]], Embeddings]
+"""Function from one image [1, H, W, C] to its embedding, computed on the calling thread; threads may share it."""
+
 
 class Session(Protocol):
     """A compiled version; threads may share it.
@@ -44,15 +65,21 @@ class Session(Protocol):
         max_batch: Largest number of images in a call.
         memory: Estimated bytes of memory that the session takes.
         explainer_memory: Estimated bytes of memory that its explainer takes.
+        arithmetic: What `infer` computes with; "int8" only for the int8 graph of a quantized version.
+        explainer_arithmetic: What the explainer computes with; never "int8".
         tolerance: Largest difference from the reference answers that the runtime's arithmetic explains, as a share of
             the largest probability of the image.
+        explainer_tolerance: The same for the explainer.
         remedy: What a person can do if the answers differ by more, as a clause.
     """
 
     max_batch: int
     memory: int
     explainer_memory: int
+    arithmetic: Arithmetic
+    explainer_arithmetic: Arithmetic
     tolerance: float
+    explainer_tolerance: float
     remedy: str
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.repository.reference_answers import TOLERANCE
 from keras_archs.runtimes.card_fit import check_fit
-from keras_archs.runtimes.runtime import ActivationMaps, Explain, Infer, size_of
+from keras_archs.runtimes.runtime import ActivationMaps, Arithmetic, Explain, Infer, size_of
 
 
 class TensorFlowRuntime:
@@ -62,7 +62,10 @@ class TensorFlowSession:
 
     max_batch = 16
     explainer_memory = 0  # all signatures are loaded together
+    arithmetic: Arithmetic = "f32"
+    explainer_arithmetic: Arithmetic = "f32"
     tolerance = TOLERANCE
+    explainer_tolerance = TOLERANCE
     remedy = "publish a new version"
 
     def __init__(self, loaded: tf.Module, memory: int) -> None:

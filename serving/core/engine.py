@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.repository.artifact_card import ArtifactCard
-from keras_archs.runtimes.runtime import ActivationMaps, Infer
+from keras_archs.runtimes.runtime import ActivationMaps, Arithmetic, Infer
 from serving.core.access import Caller
 from serving.core.errors import ModelUnavailableError
 from serving.core.repository import ModelSpec
@@ -36,12 +36,14 @@ class VersionStatus:
         state: Life-cycle state.
         labels: Version labels, in alphabetical order.
         error: Why the version failed; None unless the state is FAILED.
+        arithmetic: What computes its answers; None unless the state is READY.
     """
 
     version: int
     state: State
     labels: tuple[str, ...] = ()
     error: str | None = None
+    arithmetic: Arithmetic | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ class Prediction:
 
 @dataclass(frozen=True)
 class MapPrediction:
-    """Class activation maps, and the seconds spent queued and computing."""
+    """Class activation maps, the seconds spent queued and computing, and what computed them."""
 
     activation_maps: ActivationMaps
     queue: float
     inference: float
+    arithmetic: Arithmetic
 
 
 class VersionUnloadedError(ModelUnavailableError):
@@ -96,6 +99,10 @@ class Model(Protocol):
     @property
     def card(self) -> ArtifactCard:
         """Model card: preprocessing, labels, provenance."""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What computes the probabilities."""
 
     def per_image(self) -> AbstractContextManager[Infer | None]:
         """Lend the function that computes the probabilities of one image [1, H, W, C] on the calling thread.

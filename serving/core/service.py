@@ -18,6 +18,7 @@ from keras_archs.images.labels import ClassScore, Label, best_classes, class_sco
 from keras_archs.images.overlay import overlay
 from keras_archs.repository.artifact import LIKELIEST
 from keras_archs.repository.artifact_card import ArtifactCard
+from keras_archs.runtimes.runtime import Arithmetic
 from serving.core import errors
 from serving.core.access import Caller
 from serving.core.backlog import Backlog
@@ -35,11 +36,12 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds that a request spent decoding, waiting for a free thread, and in inference."""
+    """Seconds that a request spent decoding, waiting for a free thread and in inference, and how inference computed."""
 
     decode: float
     queue: float
     inference: float
+    arithmetic: Arithmetic
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ class ClassificationService:
                 probabilities = await self._decode_and_predict(images, model, deadline, caller, work)
             work.probabilities = probabilities
             seconds = work.seconds()
-            timing = Timing(seconds.get("decode", 0.0), seconds["queue"], seconds["inference"])
+            timing = Timing(seconds.get("decode", 0.0), seconds["queue"], seconds["inference"], model.arithmetic)
             entry.worked = timing.decode + timing.inference
         return Scores(model.card, model.version, probabilities, timing)
 
@@ -348,6 +350,7 @@ class ClassificationService:
                 decoded.busy,
                 decoded.queue + prediction.queue + (drawn.queue if drawn else 0.0),
                 prediction.inference,
+                prediction.arithmetic,
                 drawn.busy if drawn else 0.0,
             ),
         )

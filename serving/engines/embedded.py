@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from keras_archs.repository import artifact
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.loading import batches_for, load_explainer, load_version
-from keras_archs.runtimes.runtime import ActivationMaps, Explain, Infer, Runtime, Session
+from keras_archs.runtimes.runtime import ActivationMaps, Arithmetic, Explain, Infer, Runtime, Session
 from serving.core.access import Caller
 from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus
 from serving.core.errors import ModelUnavailableError
@@ -68,6 +68,11 @@ class EmbeddedModel:
     calls: int = 0
     explainer: asyncio.Task[Explain] | None = None
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What computes the probabilities."""
+        return self.session.arithmetic
+
     @contextlib.contextmanager
     def per_image(self) -> Iterator[Infer | None]:
         """Lend the function that computes one image, if the runtime gains nothing by batches."""
@@ -90,7 +95,7 @@ class EmbeddedModel:
             batches = batches_for(self.session, len(images))
             timed = await self._map(lambda batch: explain(images[batch], classes[batch]), batches, caller)
         activation_maps = ActivationMaps(*map(np.concatenate, zip(*timed.results, strict=True)))
-        return MapPrediction(activation_maps, timed.queue, timed.busy)
+        return MapPrediction(activation_maps, timed.queue, timed.busy, self.session.explainer_arithmetic)
 
     def awaits_explainer(self) -> bool:
         """Return whether the `explain` signature is being loaded."""
@@ -363,8 +368,8 @@ class EmbeddedEngine(RepositoryEngine):
     def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
         key = (entry.name, version)
         labels = entry.labels_of(version)
-        if key in self._loaded:
-            return VersionStatus(version, State.READY, labels)
+        if model := self._loaded.get(key):
+            return VersionStatus(version, State.READY, labels, arithmetic=model.session.arithmetic)
         if key in self._loading:
             return VersionStatus(version, State.LOADING, labels)
         if failure := self._failed.get(key):

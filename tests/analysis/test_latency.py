@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_archs.analysis import latency
-from keras_archs.analysis.latency import ENGINES, Engine, measure_latency
+from keras_archs.analysis.latency import ENGINES, Engine, Latency, measure_latency
 from tests.support.tiny import tiny
 
 
@@ -22,14 +22,26 @@ def model() -> keras.Model:
 def test_every_engine_is_measured(model: keras.Model, engine: Engine) -> None:
     measured = measure_latency(model, engine, batch=2, runs=3)
     assert (measured.engine, measured.batch) == (engine, 2)
-    assert 0 < measured.median <= measured.p90
+    assert 0 < measured.p25 <= measured.median <= measured.p75 <= measured.p90
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_engine_computes_the_model(model: keras.Model, engine: Engine) -> None:
-    images = np.random.default_rng(0).normal(size=(2, 20, 20, 3)).astype(np.float32)
-    with latency._compiled(model, engine, images.shape) as infer:
-        np.testing.assert_allclose(infer(images), model.predict(images, verbose=0), atol=1e-5)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 20, 20, 3), dtype=np.uint8)
+    with latency._compiled(model, engine, pixels.shape, threads=1) as infer:
+        expected = model.predict((pixels.astype(np.float32) - 127.5) / 127.5, verbose=0)
+        np.testing.assert_allclose(infer(pixels), expected, atol=1e-5)
+
+
+def test_what_only_gradients_need_is_left_out() -> None:
+    """Swish has a gradient of its own, whose nodes in the graph are no outputs of the network."""
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, activation="swish")(images)
+    model = keras.Model(images, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    pixels = np.full((1, 8, 8, 3), 200, np.uint8)
+    with latency._compiled(model, "openvino", pixels.shape, threads=1) as infer:
+        expected = model.predict((pixels.astype(np.float32) - 127.5) / 127.5, verbose=0)
+        np.testing.assert_allclose(infer(pixels), expected, atol=1e-5)
 
 
 def test_a_model_for_any_size_needs_an_input_shape() -> None:
@@ -46,6 +58,24 @@ def test_unknown_engines_and_empty_measurements_are_refused(model: keras.Model) 
     for batch, runs in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="must be at least 1"):
             measure_latency(model, "keras", batch=batch, runs=runs)
+    with pytest.raises(ValueError, match="must be at least 1"):
+        measure_latency(model, threads=0)
+    with pytest.raises(ValueError, match="threads are for the engine 'openvino'; got 2 for 'keras'"):
+        measure_latency(model, "keras", threads=2)
+
+
+@pytest.mark.parametrize(
+    ("p25", "p75", "waited", "disturbed"),
+    [
+        (4.9, 5.1, 0.03, False),
+        (4.9, 5.1, None, False),
+        (4.9, 5.1, 1.0, True),  # another program always computes: every run takes longer, by the same time
+        (4.9, 9.0, 0.03, True),
+        (4.9, 9.0, None, True),
+    ],
+)
+def test_a_busy_machine_is_noticed(p25: float, p75: float, waited: float | None, disturbed: bool) -> None:
+    assert Latency("openvino", 1, median=5, p25=p25, p75=p75, p90=9, waited=waited).disturbed == disturbed
 
 
 def test_a_missing_engine_names_the_extra_to_install(model: keras.Model, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,6 +24,7 @@ from prometheus_client.samples import Sample
 from typer.core import TyperGroup
 
 from keras_archs import __version__
+from keras_archs.batch.ray_cluster import check_address
 from keras_archs.cli.app import app
 from keras_archs.cli.train_options import check_options, given_options
 from keras_archs.repository.artifact_card import ArtifactCard
@@ -45,6 +48,7 @@ ROOT = Path(__file__).parents[2]
 KUBERNETES = "1.37"
 BASE = ROOT / "docker/kubernetes/base"
 TRAINING = ROOT / "docker/kubernetes/training"
+BATCH = ROOT / "docker/kubernetes/batch"
 INFERENCE_SERVICE = ROOT / "docker/kubernetes/kserve/inference-service.yaml"
 
 
@@ -79,6 +83,13 @@ def transformer() -> dict[str, Any]:
     """Return the spec of the gateway's pod under KServe."""
     spec: dict[str, Any] = yaml.safe_load(INFERENCE_SERVICE.read_text())["spec"]["transformer"]
     return {key: value for key, value in spec.items() if not key.endswith("Replicas") and not key.startswith("scale")}
+
+
+def ray_nodes() -> dict[str, dict[str, Any]]:
+    """Return the pod specs of the nodes of the Ray cluster by the name of their container."""
+    cluster = specs("RayJob", BATCH)["predict"]["rayClusterSpec"]
+    pods = [group["template"]["spec"] for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"])]
+    return {pod["containers"][0]["name"]: pod for pod in pods}
 
 
 def environment(container: dict[str, Any]) -> dict[str, str]:
@@ -224,14 +235,22 @@ def test_a_misspelt_manifest_does_not_match_its_schema() -> None:
         kubernetes_validate.validate(deployment | {"specs": {}}, KUBERNETES, strict=True)
 
 
-def test_kserves_transformer_is_a_valid_pod() -> None:
-    """No package has the schema of InferenceService, so its pod is validated instead."""
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "transformer"}, "spec": transformer()}
+@pytest.mark.parametrize(("name", "spec"), {"transformer": transformer(), **ray_nodes()}.items())
+def test_the_pods_of_kserve_and_kuberay_are_valid(name: str, spec: dict[str, Any]) -> None:
+    """No package has the schemas of InferenceService and RayJob, so their pods are validated instead."""
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
     kubernetes_validate.validate(pod, KUBERNETES, strict=True)
 
 
+def test_the_manifests_around_a_ray_job_match_their_schemas() -> None:
+    others = [manifest for manifest in manifests(BATCH) if manifest["kind"] != "RayJob"]
+    assert {manifest["kind"] for manifest in others} == {"NetworkPolicy", "PersistentVolumeClaim"}
+    for manifest in others:
+        kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
 def test_every_pod_is_confined() -> None:
-    for name, pod in (workloads() | workloads(TRAINING) | {"transformer": transformer()}).items():
+    for name, pod in (workloads() | workloads(TRAINING) | ray_nodes() | {"transformer": transformer()}).items():
         assert pod["securityContext"]["runAsNonRoot"], name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not pod["automountServiceAccountToken"], name
@@ -243,7 +262,7 @@ def test_every_pod_is_confined() -> None:
 
 
 def test_the_images_have_this_version() -> None:
-    pods = [*workloads().values(), *workloads(TRAINING).values()]
+    pods = [*workloads().values(), *workloads(TRAINING).values(), *ray_nodes().values()]
     ours = [container["image"] for pod in pods for container in pod["containers"]]
     ours += [container["image"] for container in transformer()["containers"]]
     tags = {image.rpartition(":")[2] for image in ours if image.startswith("keras-archs")}
@@ -339,6 +358,39 @@ def test_the_command_of_a_training_is_one_that_keras_archs_train_takes(begun: bo
     assert (taken["processes"], taken["process"]) == (job["completions"], 1)
     if not begun:
         assert taken["batch"] % job["completions"] == 0
+
+
+def test_the_command_of_a_ray_job_is_one_that_keras_archs_predict_takes() -> None:
+    program, name, *arguments = shlex.split(specs("RayJob", BATCH)["predict"]["entrypoint"])
+    assert (program, name) == ("keras-archs", "predict")
+    root = cast(TyperGroup, typer.main.get_command(app))
+    params = cast(typer.Context, root.commands["predict"].make_context("predict", arguments)).params
+    check_address(params["ray"])
+    places = {*params["source"], str(params["repository"]), str(params["out"].parent)}
+    for pod in ray_nodes().values():
+        claims = [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
+        (container,) = pod["containers"]
+        mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"] if mount["name"] in claims}
+        assert mounts.keys() == places, "every node has the same at the same place"
+        assert [place for place, mount in mounts.items() if not mount.get("readOnly")] == [str(params["out"].parent)]
+    made = specs("PersistentVolumeClaim") | specs("PersistentVolumeClaim", BATCH)
+    assert all(made[claim]["accessModes"] == ["ReadWriteMany"] for claim in claims)
+
+
+def test_strangers_can_neither_reach_a_ray_cluster_nor_use_it() -> None:
+    cluster = specs("RayJob", BATCH)["predict"]["rayClusterSpec"]
+    assert cluster["authOptions"] == {"mode": "token"}
+    (policy,) = specs("NetworkPolicy", BATCH).values()
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        labels = group["template"]["metadata"]["labels"]
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+    nodes, operator = policy["ingress"]
+    assert nodes == {"from": [{"podSelector": policy["podSelector"]}]}
+    assert operator["ports"] == [{"port": 8265}]
+
+
+def test_a_ray_cluster_has_the_ray_that_is_tested_here() -> None:
+    assert specs("RayJob", BATCH)["predict"]["rayClusterSpec"]["rayVersion"] == version("ray")
 
 
 # monitoring

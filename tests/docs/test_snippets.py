@@ -102,7 +102,7 @@ def keras_archs(arguments: list[str]) -> None:
     if arguments[0] == "train":
         train(arguments[1:])
         return
-    if "--url" in arguments:  # asks a gateway, which other tests start
+    if {"--url", "--ray"} & {*arguments}:  # asks a gateway or a cluster, which other tests start
         get_command(app).commands[arguments[0]].make_context(arguments[0], arguments[1:])  # type: ignore[attr-defined]
         return
     # Exports take a minute each and have tests of their own: here the versions are published already.
@@ -159,6 +159,7 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
     "curl": elsewhere,
     "git": elsewhere,
     "cd": elsewhere,
+    "pip": elsewhere,
     "mkdir": mkdir,
 }
 

@@ -19,12 +19,11 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 import keras_archs
 from keras_archs.analysis.weightless import weightless
-from keras_archs.export import publish
 from keras_archs.export.frozen_weights import FrozenWeights
 from keras_archs.export.publish import ExportedModel
 from keras_archs.images.decoding import load_image
 from keras_archs.images.preprocessing import Preprocessing
-from keras_archs.repository import artifact, models_config
+from keras_archs.repository import artifact, models_config, publishing
 from keras_archs.repository.artifact import ArtifactError
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.repository.checksums import verify
@@ -386,21 +385,21 @@ def test_concurrent_exports_get_different_versions(tmp_path: Path) -> None:
 
 def test_a_half_written_version_is_never_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[int]] = []
-    flush = publish._flush
+    flush = publishing._flush
 
     def flush_late(folder: Path) -> None:
         assert (folder / artifact.SAVED_MODEL).exists()
         seen.append(artifact.published_versions(folder.parent))
         flush(folder)
 
-    monkeypatch.setattr(publish, "_flush", flush_late)
+    monkeypatch.setattr(publishing, "_flush", flush_late)
     export(tmp_path)
     assert seen == [[]]
 
     def full_disk(folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(publish, "_flush", full_disk)
+    monkeypatch.setattr(publishing, "_flush", full_disk)
     with pytest.raises(OSError, match="No space left"):
         export(tmp_path)
     assert [path.name for path in (tmp_path / "small").iterdir()] == ["1"]

@@ -93,6 +93,33 @@ def test_the_network_is_what_the_card_says(name: str) -> None:
     assert_stages_halve_the_image(model)
 
 
+OTHER_SIZES = {
+    f"{entry.network}:{entry.tag}": entry
+    for entry in list_weights()
+    if entry.arguments or entry.preprocessing.size != model_card(entry.network).cost.size
+}
+QUICK_SIZES = [name for name, entry in OTHER_SIZES.items() if model_card(entry.network).cost_with(entry).macs < 1e9]
+
+
+@pytest.mark.parametrize("name", slow_except(QUICK_SIZES, OTHER_SIZES))
+def test_the_cost_with_weights_is_that_of_the_network_which_they_need(name: str) -> None:
+    entry = OTHER_SIZES[name]
+    card = model_card(entry.network)
+    with weightless():
+        model = create_model(entry.network, input_shape=(*entry.preprocessing.size, 3), **entry.arguments)
+    cost = keras_archs.profile(model)
+    assert cost.macs is not None
+    assert card.cost_with(entry) == PublishedCost(
+        entry.preprocessing.size, cost.trainable, cost.non_trainable, cost.macs
+    )
+
+
+def test_every_image_size_of_weights_has_a_cost() -> None:
+    for entry in list_weights():
+        size = model_card(entry.network).cost_with(entry).size
+        assert size == entry.preprocessing.size, f"{entry.tag}: run python -m keras_archs.analysis.cost"
+
+
 def is_for_cifar(name: str) -> bool:
     return model_card(name).preprocessing.size == (32, 32)
 

@@ -1,4 +1,4 @@
-"""Nothing calls home: OpenVINO is imported without its telemetry."""
+"""Nothing calls home: OpenVINO and NNCF are imported without their telemetry."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from serving.app import create_app
 from serving.settings import Settings
 create_app(Settings())
 """,
+    "quantization": "import keras_archs.quantization.silent_nncf",
     "the command line": "from keras_archs.runtimes.local import installed_runtime; installed_runtime()",
 }
 

@@ -17,7 +17,7 @@ from keras_archs.images.preprocessing import Preprocessing
 from keras_archs.repository import artifact
 from keras_archs.repository.artifact_card import ArtifactCard, Weights
 from keras_archs.repository.checksums import checksums
-from keras_archs.runtimes.runtime import ActivationMaps, Explain
+from keras_archs.runtimes.runtime import ActivationMaps, Arithmetic, Explain
 
 
 def publish(repository: Path, name: str, version: int, *, kilobytes: int = 1) -> Path:
@@ -50,7 +50,10 @@ class OneHot:
     memory: int
     explainer_memory: int
     max_batch: int = 2
+    arithmetic: Arithmetic = "f32"
+    explainer_arithmetic: Arithmetic = "f32"
     tolerance: float = 1e-3
+    explainer_tolerance: float = 1e-3
     remedy: str = "use another runtime"
 
     def infer(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

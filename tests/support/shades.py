@@ -14,7 +14,7 @@ from PIL import Image
 from keras_archs.images.labels import Label
 from keras_archs.images.preprocessing import Preprocessing
 from keras_archs.repository.artifact_card import ArtifactCard, Weights
-from keras_archs.runtimes.runtime import Explain
+from keras_archs.runtimes.runtime import Arithmetic, Explain
 from keras_archs.training.data.labelled_images import LabelledImages
 
 NAMES = ("cat", "dog", "owl", "fox", "hen", "ape", "eel")
@@ -38,7 +38,10 @@ class Shades:
     max_batch: int = 1
     memory: int = 0
     explainer_memory: int = 0
+    arithmetic: Arithmetic = "f32"
+    explainer_arithmetic: Arithmetic = "f32"
     tolerance: float = 0
+    explainer_tolerance: float = 0
     remedy: str = ""
     threads: set[str] = field(default_factory=set)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from PIL import Image
 
 _ORIENTATION_TAG = 0x0112
 _EXIF_PREFIX = b"Exif\0\0"
+
+SWAPPED: Final = frozenset({5, 6, 7, 8})
+"""EXIF orientations in which height and width are swapped."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Picture:
     def pixels(self) -> int:
         """Number of pixels."""
         return self.width * self.height
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Width and height of the image as it is looked at, in pixels."""
+        return (self.height, self.width) if self.orientation in SWAPPED else (self.width, self.height)
 
 
 def read_orientation(exif: bytes) -> int:

@@ -83,13 +83,14 @@ class Backbone:
 
 
 def _in_openvino(network: keras.Model, preprocessing: Preprocessing) -> Infer:
-    from keras_archs.training.heads.frozen_graph import write_graph  # imports TensorFlow
+    from keras_archs.analysis.frozen_graph import write_graph  # imports TensorFlow
 
     runtime = import_extra("keras_archs.runtimes.openvino_runtime", "train").OpenVinoRuntime(streams=usable_cores())
+    shape = (*preprocessing.size, preprocessing.channels)
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder, "features.pb")
-        write_graph(network, preprocessing, graph)
-        infer: Infer = runtime.compile(graph, (1, *preprocessing.size, preprocessing.channels))
+        write_graph(network, graph, input_shape=shape, mean=preprocessing.mean, std=preprocessing.std)
+        infer: Infer = runtime.compile(graph, (1, *shape))
         return infer
 
 

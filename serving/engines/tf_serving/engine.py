@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from keras_archs.repository import reference_answers
 from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.repository.models_config import VersionPolicy
+from keras_archs.runtimes.runtime import Arithmetic
 from serving.core.access import Caller
 from serving.core.engine import BackendStatus, MapPrediction, Prediction, State, VersionStatus, VersionUnloadedError
 from serving.core.errors import BackendUnavailableError, ModelUnavailableError
@@ -42,6 +43,7 @@ class RemoteModel:
     card: ArtifactCard
     name: str
     engine: TfServingEngine
+    arithmetic: Arithmetic = "f32"
 
     def per_image(self) -> AbstractContextManager[None]:
         """Lend nothing: servers compute."""
@@ -61,7 +63,7 @@ class RemoteModel:
         request = messages.explain_request(self.name, self.version, images, classes)
         parse = functools.partial(messages.activation_maps, images=len(images), classes=len(self.card.labels))
         activation_maps, seconds = await self._call(request, parse, deadline)
-        return MapPrediction(activation_maps, queue=0.0, inference=seconds)
+        return MapPrediction(activation_maps, queue=0.0, inference=seconds, arithmetic="f32")
 
     async def _call(
         self, request: PredictRequest, parse: Callable[[PredictResponse], Answer], deadline: float
@@ -167,7 +169,7 @@ class TfServingEngine(RepositoryEngine):
     def _status(self, entry: ModelEntry, version: int) -> VersionStatus:
         labels = entry.labels_of(version)
         if (entry.name, version) in self._cards:
-            return VersionStatus(version, State.READY, labels)
+            return VersionStatus(version, State.READY, labels, arithmetic="f32")
         if refusal := self._verification.refusal((entry.name, version)):
             return VersionStatus(version, State.FAILED, labels, refusal)
         states = [backend.states[entry.name].get(version) for backend in self.pool if entry.name in backend.states]

@@ -29,6 +29,7 @@ from serving.protocols.rest.schemas import (
     InputOut,
     ModelDetailOut,
     ModelOut,
+    QuantizationOut,
     VersionDetailOut,
     VersionOut,
 )
@@ -153,6 +154,7 @@ async def show_model(model: Name, request: Request) -> ModelDetailOut:
         input=_input_out(card),
         labels=[label.name for label in card.labels],
         explain=f"/explain/{model}" if card.explains else None,
+        quantization=_quantization_out(card),
     )
 
 
@@ -200,6 +202,7 @@ async def show_version(model: Name, version: Version, request: Request) -> Versi
         explain=f"/explain/{model}/versions/{version}" if card.explains else None,
         network=network_out(card),
         accuracy=accuracy_out(card),
+        quantization=_quantization_out(card),
     )
 
 
@@ -288,8 +291,12 @@ def _overlay_headers(spec: ModelSpec, answer: Explanation) -> dict[str, str]:
 
 
 def server_timing(timing: Timing) -> str:
-    """Return the header `Server-Timing`: milliseconds per step."""
-    return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in vars(timing).items())
+    """Return the header `Server-Timing`: milliseconds per step, and the arithmetic of the inference."""
+    seconds = dict(vars(timing))
+    arithmetic = seconds.pop("arithmetic")
+    steps = {name: f"{name};dur={1000 * duration:.2f}" for name, duration in seconds.items()}
+    steps["inference"] += f';desc="{arithmetic}"'
+    return ", ".join(steps.values())
 
 
 def _input_out(card: ArtifactCard) -> InputOut:
@@ -299,6 +306,10 @@ def _input_out(card: ArtifactCard) -> InputOut:
         crop_fraction=card.preprocessing.crop_fraction,
         interpolation=card.preprocessing.interpolation,
     )
+
+
+def _quantization_out(card: ArtifactCard) -> QuantizationOut | None:
+    return None if card.quantization is None else QuantizationOut.model_validate(card.quantization.to_json())
 
 
 def _model_out(engine: Engine, name: str) -> ModelOut:
@@ -311,4 +322,10 @@ def _model_out(engine: Engine, name: str) -> ModelOut:
 
 
 def _version_out(status: VersionStatus) -> VersionOut:
-    return VersionOut(version=status.version, state=status.state, labels=list(status.labels), error=status.error)
+    return VersionOut(
+        version=status.version,
+        state=status.state,
+        labels=list(status.labels),
+        error=status.error,
+        arithmetic=status.arithmetic,
+    )

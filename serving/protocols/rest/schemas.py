@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from keras_archs.runtimes.runtime import Arithmetic
 from serving.core.engine import State
 from serving.protocols import examples
 from serving.protocols.fixed_arrays import fixed_array
@@ -106,6 +107,48 @@ class VersionOut(BaseModel):
     state: State = Field(description="idle: loads on first use. failed: see `error`.")
     labels: list[str] = Field(description="Version labels, e.g. stable, canary.")
     error: str | None = Field(None, description="Why the version cannot be served.")
+    arithmetic: Arithmetic | None = Field(
+        None,
+        description="What computes the answers: f32 (float32), bf16 (bfloat16), or int8 where the version is quantized "
+        "and float32 elsewhere; null until the version is loaded.",
+    )
+
+
+class CalibrationOut(BaseModel):
+    """The pictures that an int8 graph was calibrated on."""
+
+    pictures: int = Field(description="Number of pictures.", examples=[300])
+    fingerprint: str = Field(description="SHA-256 of the pictures' checksums.")
+
+
+class AgreementOut(BaseModel):
+    """How an int8 graph answers pictures that it was not calibrated on, compared with its float32 graph."""
+
+    pictures: int = Field(description="Number of pictures.", examples=[500])
+    top1: float = Field(description="Share of pictures with the same best class, 0 to 1.", examples=[0.99])
+    largest_difference: float = Field(description="Largest difference of a probability.", examples=[0.05])
+    mean_difference: float = Field(
+        description="Mean over the pictures of the largest difference of a probability.", examples=[0.004]
+    )
+
+
+class AccuracyChangeOut(BaseModel):
+    """Accuracy on labelled pictures that took no part in making an int8 graph."""
+
+    pictures: int = Field(description="Number of pictures.", examples=[1000])
+    float32: float = Field(description="Share of pictures that float32 answers rightly, 0 to 1.", examples=[0.981])
+    int8: float = Field(description="Share of pictures that int8 answers rightly, 0 to 1.", examples=[0.98])
+
+
+class QuantizationOut(BaseModel):
+    """How the int8 graph of a version was made, and how its answers differ from float32."""
+
+    source_version: int = Field(description="Version whose float32 graph was quantized.", examples=[1])
+    layers: int = Field(description="Number of convolutions and matrix products.", examples=[50])
+    int8_layers: int = Field(description="How many of them compute in int8.", examples=[48])
+    calibration: CalibrationOut
+    agreement: AgreementOut
+    accuracy: AccuracyChangeOut | None = Field(description="Null if no labelled pictures were given.")
 
 
 class ModelOut(BaseModel):
@@ -137,6 +180,7 @@ class ModelDetailOut(ModelOut):
     explain: str | None = Field(
         description="Path for explain requests; null if the network has no class activation maps."
     )
+    quantization: QuantizationOut | None = Field(description="The int8 graph of the version; null if there is none.")
 
 
 class NetworkOut(BaseModel):
@@ -184,6 +228,7 @@ class VersionDetailOut(VersionOut):
     accuracy: AccuracyOut | None = Field(
         description="Accuracy that was published for exactly these weights; null for all others."
     )
+    quantization: QuantizationOut | None = Field(description="The int8 graph of the version; null if there is none.")
 
 
 class HealthOut(BaseModel):

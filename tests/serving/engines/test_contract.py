@@ -68,7 +68,9 @@ def test_the_answer_has_classes_scores_and_provenance(gateway: Gateway, photogra
     }
     assert scores[0]["score"] > 0.7
     assert [score["score"] for score in scores] == sorted((score["score"] for score in scores), reverse=True)
-    assert re.fullmatch(r"decode;dur=[\d.]+, queue;dur=[\d.]+, inference;dur=[\d.]+", response.headers["Server-Timing"])
+    assert re.fullmatch(
+        r'decode;dur=[\d.]+, queue;dur=[\d.]+, inference;dur=[\d.]+;desc="f32"', response.headers["Server-Timing"]
+    )
     assert response.headers["X-Request-ID"]
 
 
@@ -237,7 +239,7 @@ def test_a_version_can_be_selected(gateway: Gateway, photographs: dict[str, byte
 
 
 def test_models_and_versions_are_listed(gateway: Gateway) -> None:
-    version = {"version": 1, "state": "ready", "labels": [], "error": None}
+    version = {"version": 1, "state": "ready", "labels": [], "error": None, "arithmetic": "f32"}
     assert gateway.client.get("/models").json() == [
         {"name": MODEL, "versions": [version], "classify": f"/classify/{MODEL}", "problems": []}
     ]

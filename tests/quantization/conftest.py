@@ -1,0 +1,32 @@
+"""A repository with a quantized version, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keras_archs.cli.app import run
+from tests.support.quantizable import paint_colours, publish_colours
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """220 pictures."""
+    return paint_colours(tmp_path_factory.mktemp("calibration") / "pictures", 220, seed=0)
+
+
+@pytest.fixture(scope="session")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 other pictures in class folders."""
+    return paint_colours(tmp_path_factory.mktemp("labelled") / "pictures", 200, seed=1)
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory, pictures: Path, labelled: Path) -> Path:
+    """A repository with `colours` in float32 as version 1, and quantized as version 2. Shared: do not change it."""
+    folder = tmp_path_factory.mktemp("quantized") / "models"
+    publish_colours(folder)
+    arguments = ["--repository", str(folder), "--calibration", str(pictures), "--labels", str(labelled)]
+    assert run(["quantize", "colours", *arguments, "--max-drop", "1"]) == 0
+    return folder
