@@ -63,9 +63,12 @@ class Contender:
 def gateway(repository: Path, model: str, deadline: float) -> Contender:
     """Return the gateway with its defaults, but in float32 like the others; its clients say how long they wait."""
     serve = ("serve", "--repository", str(repository), "--preload", model, "--log-level", "warning")
-    serve += ("--precision", "f32")
-    command = (str(Path(sys.executable).with_name("keras-archs")), *serve, "--port", "{port}")
-    return Contender("gateway", command, f"/classify/{model}?timeout={deadline:g}", "/readyz", settings="defaults, float32")
+    command = (
+        str(Path(sys.executable).with_name("keras-archs")), *serve, "--precision", "f32", "--port", "{port}",
+    )  # fmt: skip
+    return Contender(
+        "gateway", command, f"/classify/{model}?timeout={deadline:g}", "/readyz", settings="defaults, float32"
+    )
 
 
 def litserve(model: Path, cores: int) -> list[Contender]:

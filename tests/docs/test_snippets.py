@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pyarrow.parquet
 import pytest
 import yaml
 from typer.main import get_command
@@ -40,6 +41,12 @@ def photographs_by_class(photographs: dict[str, bytes], tmp_path: Path) -> None:
 
 
 @pytest.fixture
+def table_of_answers(tmp_path: Path) -> None:
+    """A table `results.parquet`, as far as the pages read it."""
+    pyarrow.parquet.write_table(pyarrow.table({"label": [["espresso", "cup"]]}), tmp_path / "results.parquet")
+
+
+@pytest.fixture
 def gateway(lite0_repository: Path, tmp_path: Path) -> Iterator[Gateway]:
     """A gateway with efficientnet-lite0."""
     flags = ("--preload", "efficientnet-lite0", "--grpc-port", "0")
@@ -47,7 +54,7 @@ def gateway(lite0_repository: Path, tmp_path: Path) -> Iterator[Gateway]:
         yield gateway
 
 
-@pytest.mark.usefixtures("photographs_by_class")
+@pytest.mark.usefixtures("photographs_by_class", "table_of_answers")
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=[pytest.mark.slow] * (name(page) in SLOW)) for page in pages_with("python")],
