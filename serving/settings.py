@@ -92,8 +92,8 @@ class Settings(BaseSettings):
     threads: int = Field(
         default_factory=lambda given: max(1, usable_cores() // given.get("processes", 1)),
         ge=1,
-        description="Threads for inference, and as many for decoding, in each process; default: the cores that the "
-        "gateway may use, also by the limits of its container, divided by `processes`.",
+        description="Threads for inference, in each process; before TensorFlow Serving, threads for decoding. Default: the "
+        "cores that the gateway may use, also by the limits of its container, divided by `processes`.",
     )
     streams: int = Field(
         default_factory=lambda given: given.get("threads", 1),
@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     workers: int = Field(
         default_factory=lambda given: 2 * given.get("threads", 1),
         ge=1,
-        description="Images that the embedded engine prepares or computes at the same time, so that no stream waits. "
+        description="Images that the embedded engine decodes or computes at the same time, so that no stream waits. "
         "Default: twice `threads`.",
     )
     cache_dir: Path | None = Field(None, description="Cache of converted models; default: <repository>/.cache.")
