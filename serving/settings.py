@@ -92,8 +92,8 @@ class Settings(BaseSettings):
     threads: int = Field(
         default_factory=lambda given: max(1, usable_cores() // given.get("processes", 1)),
         ge=1,
-        description="Threads for inference, in each process; before TensorFlow Serving, threads for decoding. Default: the "
-        "cores that the gateway may use, also by the limits of its container, divided by `processes`.",
+        description="Threads for inference, in each process; before TensorFlow Serving, threads for decoding. "
+        "Default: the cores that the gateway may use, also by the limits of its container, divided by `processes`.",
     )
     streams: int = Field(
         default_factory=lambda given: given.get("threads", 1),
