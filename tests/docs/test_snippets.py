@@ -109,7 +109,8 @@ def keras_archs(arguments: list[str]) -> None:
     if arguments[0] == "train":
         train(arguments[1:])
         return
-    if {"--url", "--ray"} & {*arguments}:  # asks a gateway or a cluster, which other tests start
+    # what takes minutes, or asks a gateway or a cluster, has tests of its own
+    if arguments[0] in {"choose", "quantize"} or {"--url", "--ray"} & {*arguments}:
         get_command(app).commands[arguments[0]].make_context(arguments[0], arguments[1:])  # type: ignore[attr-defined]
         return
     # Exports take a minute each and have tests of their own: here the versions are published already.
