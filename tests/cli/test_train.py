@@ -226,7 +226,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
         (["photos", "--no-publish", "--repository", "models"], "--repository does not go with --no-publish"),
         (["photos", "--processes", "2"], "--processes needs --distributed"),
         (["photos", "--distributed"], "--distributed is for --fine-tune and --from-scratch"),
-        (["photos", "--time-limit", "soon"], "a duration is e.g. 90s, 10m or 1h30m, above 0; got 'soon'"),
+        (["photos", "--time-limit", "soon"], "a duration is e.g. 250ms, 90s, 10m or 1h30m, above 0; got 'soon'"),
         (["photos", "--fine-tune", "--epochs", "0"], "--epochs"),
         (["photos", "--fine-tune", "--learning-rate", "-1"], "learning_rate of a recipe must be a number above 0"),
         (["photos", "--name", "../x"], "a model's name must be .* got '../x'"),
