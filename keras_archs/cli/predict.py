@@ -126,9 +126,7 @@ def predict(
     rate = f", {computed / seconds:,.0f} images/s" if computed else ""
     typer.echo(f"{out}: {summary.images:,} images{before}{rate}")
     if summary.errors:
-        typer.echo(
-            f"note: {summary.errors:,} images could not be read; their rows say why, in the column error", err=True
-        )
+        typer.echo(f"note: images that could not be read: {summary.errors:,}; the column error says why", err=True)
 
 
 def _version(model: str, weights: str | None, repository: Path | None, version: int | None) -> tuple[Path, Path]:

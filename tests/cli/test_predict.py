@@ -53,7 +53,7 @@ def test_a_folder_becomes_a_table_and_the_damaged_image_is_noted(
     assert run(arguments(photos, repository, out)) == 0
     output = capsys.readouterr()
     assert output.out.startswith(f"{out}: 4 images, ")
-    assert output.err == "note: 1 images could not be read; their rows say why, in the column error\n"
+    assert output.err == "note: images that could not be read: 1; the column error says why\n"
     table = pq.read_table(out).to_pylist()
     assert [Path(row["path"]).name for row in table] == ["camera.jpg", "chelsea.jpg", "coffee.jpg", "damaged.jpg"]
     assert [row["label"] and row["label"][0] for row in table] == ["one", "one", "one", None]
