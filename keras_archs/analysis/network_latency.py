@@ -36,7 +36,7 @@ class NetworkLatencies:
             again: Whether to measure networks again whose latencies are in the cache.
         """
         self.threads = threads
-        self.precision = "float32"  # the gateway's default
+        self.precision = "float32"  # that of `measure_latency`, in which all processors can be compared
         self.processor = processor_name()
         self.openvino = metadata.version("openvino")
         self._cache = cache

@@ -14,6 +14,7 @@ from keras_archs.batch.work import Work
 from keras_archs.images.decoding import check_limits, decode
 from keras_archs.images.errors import ImageError
 from keras_archs.images.formats import inspect
+from keras_archs.images.labels import best_indices
 from keras_archs.repository.artifact import read_card
 from keras_archs.runtimes.local import installed_runtime, load_embedder, load_version
 from keras_archs.runtimes.runtime import Embed, Infer
@@ -106,7 +107,7 @@ class Predictor:
             probabilities = self._infer(pixels[np.newaxis])[0]
         else:
             (probabilities,), (embedding,) = self._embed(pixels[np.newaxis])
-        classes = np.argsort(-probabilities, kind="stable")[: self.work.top_k].astype(np.int32)
+        classes = best_indices(probabilities, self.work.top_k).astype(np.int32)
         return Row(item.path, width, height, Answer(classes, probabilities[classes], embedding))
 
 

@@ -11,7 +11,6 @@ If the output is a folder, the shards stay there, and are the table.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,14 +19,14 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from keras_archs.batch.assembly import FORMATS, put_together
-from keras_archs.batch.shard_files import INCOMING, ShardSummary, flush, read_shard_file
+from keras_archs.batch.shard_files import INCOMING, ShardSummary, read_shard_file
 from keras_archs.batch.sources.shard import Shard
 from keras_archs.batch.sources.source import Source
 from keras_archs.batch.work import Work
+from keras_archs.repository.folders import LOCK, flush, locked
 
 _STATE: Final = "_run.json"
 _WHOLE: Final = "_whole"
-_LOCK: Final = ".lock"
 _SHARD: Final = "part-{:08}.parquet"
 
 
@@ -101,7 +100,7 @@ class Run:
         }
         _refuse_to_replace(output, overwrite=overwrite)
         output.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(output.folder):
+        with locked(output.folder, "writes"):
             yield cls(output, source, _begin_or_continue(output, about, overwrite=overwrite))
 
     @property
@@ -239,7 +238,7 @@ def _begin_or_continue(output: Output, about: Mapping[str, Any], *, overwrite: b
     state = _read_state(folder)
     new = _State(about)
     if state is None:
-        others = sorted(entry.name for entry in folder.iterdir() if entry.name not in {_LOCK, f"{INCOMING}{_STATE}"})
+        others = sorted(entry.name for entry in folder.iterdir() if entry.name not in {LOCK, f"{INCOMING}{_STATE}"})
         if others:
             raise ValueError(f"{folder} has files of something else, such as {others[0]}: choose another output")
         _write_state(folder, new)
@@ -282,19 +281,3 @@ def _read_state(folder: Path) -> _State | None:
         return None
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged: {error}; remove {folder} to begin anew") from error
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out while the `with` block runs; the lock ends with the process, however it ends."""
-    import fcntl  # not on Windows, where the other parts of the package still work
-
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"{folder} is in use: another process writes there") from error
-        yield
-    finally:
-        os.close(descriptor)

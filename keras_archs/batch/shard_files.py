@@ -15,6 +15,7 @@ from keras_archs.batch.predictor import Predictor
 from keras_archs.batch.rows import Row
 from keras_archs.batch.sources.shard import Shard
 from keras_archs.batch.table import TableSchema
+from keras_archs.repository.folders import flush
 
 INCOMING: Final = ".incoming-"
 """Beginning of the name of a file that is being written."""
@@ -127,12 +128,3 @@ def _errors(metadata: Any) -> int:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     nulls = sum(group.column(metadata.num_columns - 1).statistics.null_count for group in groups)
     return int(metadata.num_rows - nulls)
-
-
-def flush(path: Path) -> None:
-    """Make the content of a file, or the names in a folder, survive a failure of power."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

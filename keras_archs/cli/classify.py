@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import numpy as np
 import typer
 
+from keras_archs.cli.model_option import ModelOption
 from keras_archs.cli.output import JsonOption, working, write_json, write_table
 from keras_archs.cli.quiet import import_keras, quiet_tensorflow
 from keras_archs.cli.server_options import KeyOption
@@ -40,12 +41,7 @@ class _Answer(NamedTuple):
 
 def classify(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE", help="JPEG, PNG, WebP, BMP or GIF files.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Name of the model, as 'keras-archs list' prints it or as published in --repository."
-        ),
-    ] = "efficientnet-lite0",
+    model: ModelOption = "efficientnet-lite0",
     weights: Annotated[
         str | None,
         typer.Option(

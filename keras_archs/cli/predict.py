@@ -13,6 +13,7 @@ import typer
 
 from keras_archs.batch.sources import Source, open_source
 from keras_archs.batch.sources.source import DEFAULT_SHARD_IMAGES
+from keras_archs.cli.model_option import ModelOption
 from keras_archs.cli.output import JsonOption, working, write_json
 from keras_archs.cli.predict_pace import shown_pace
 from keras_archs.cli.prepared import cached_version, models_cache
@@ -42,12 +43,7 @@ def predict(
             metavar="FILE|FOLDER", help="Table to write: .parquet, .csv or .jsonl, or a folder of Parquet files."
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="Name of the model, as 'keras-archs list' prints it or as published in --repository."
-        ),
-    ] = "efficientnet-lite0",
+    model: ModelOption = "efficientnet-lite0",
     weights: Annotated[
         str | None,
         typer.Option(metavar="TAG|PATH", show_default="the model's own", help="Weights: a tag or a file."),

@@ -15,7 +15,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ClassScore", "Label", "LabelNames", "best_classes", "class_score", "imagenet_labels", "ordered_labels"]
+__all__ = [
+    "ClassScore",
+    "Label",
+    "LabelNames",
+    "best_classes",
+    "best_indices",
+    "class_score",
+    "imagenet_labels",
+    "ordered_labels",
+]
 
 _BYTE_ORDER_MARK = "\ufeff"
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -138,5 +147,9 @@ def best_classes(probabilities: NDArray[np.float32], labels: Sequence[Label], to
         labels: Labels of all classes.
         top_k: Number of classes to return; at least 1.
     """
-    best = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [class_score(probabilities, labels, int(index)) for index in best]
+    return [class_score(probabilities, labels, int(index)) for index in best_indices(probabilities, top_k)]
+
+
+def best_indices(probabilities: NDArray[np.float32], top_k: int) -> NDArray[np.intp]:
+    """Return the positions of the classes that `best_classes` returns, in the same order."""
+    return np.argsort(-probabilities, kind="stable")[:top_k]

@@ -1,6 +1,6 @@
 """NNCF without telemetry, progress bars and log lines: `from keras_archs.quantization.silent_nncf import nncf, silent`.
 
-NNCF reports to an analytics host through the package that `keras_archs.runtimes.silent_openvino` keeps from OpenVINO.
+NNCF reports to an analytics host through OpenVINO's package for telemetry.
 """
 
 from __future__ import annotations
@@ -8,20 +8,12 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import sys
 from collections.abc import Iterator
 
-_TELEMETRY = "openvino_telemetry"
+from keras_archs.runtimes.no_telemetry import without_telemetry
 
-_hides = _TELEMETRY not in sys.modules
-if _hides:
-    sys.modules[_TELEMETRY] = None  # type: ignore[assignment]  # Python's way to say that an import has to fail
-try:
-    with contextlib.redirect_stdout(io.StringIO()):  # its log lines go to standard output
-        import nncf
-finally:
-    if _hides:
-        del sys.modules[_TELEMETRY]
+with without_telemetry(), contextlib.redirect_stdout(io.StringIO()):  # its log lines go to standard output
+    import nncf
 
 __all__ = ["nncf", "silent"]
 

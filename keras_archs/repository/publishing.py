@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from keras_archs.repository import artifact
+from keras_archs.repository.folders import flush
 
 
 def publish_version(model_dir: Path, version: int | None, write: Callable[[Path], object]) -> int:
@@ -51,16 +51,8 @@ def _check_version(version: int) -> None:
 def _flush(folder: Path) -> None:
     """Force a folder and its files to disk, so that the rename cannot become durable before them."""
     for path in folder.rglob("*"):
-        _flush_entry(path)
-    _flush_entry(folder)
-
-
-def _flush_entry(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        flush(path)
+    flush(folder)
 
 
 def _rename(incoming: Path, model_dir: Path, version: int | None) -> int:
@@ -81,5 +73,5 @@ def _rename(incoming: Path, model_dir: Path, version: int | None) -> int:
                 ) from error
             target += 1  # another exporter has published this number, or a folder without a SavedModel has it
             continue
-        _flush_entry(model_dir)
+        flush(model_dir)
         return target

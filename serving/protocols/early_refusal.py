@@ -23,7 +23,7 @@ from serving.core.errors import OverloadedError
 from serving.protocols.exchanges import Recorder, exchange_of, recorded
 from serving.protocols.limits import CHEAP_BYTES, declared_bytes, timeout_of
 from serving.protocols.problems import response_to
-from serving.protocols.request_ids import new_request_id, safe_request_id
+from serving.protocols.request_ids import safe_request_id
 from serving.protocols.security_headers import ENCODED_HEADERS
 
 FOR_THE_APPLICATION: Final = frozenset({b"expect", b"origin", b"transfer-encoding"})
@@ -80,10 +80,9 @@ class EarlyRefusal:
         return client or str(address)
 
     def _refuse(self, scope: Scope, caller: Caller, error: OverloadedError) -> bytes:
-        given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
-        request_id = safe_request_id(given) if given else new_request_id()
-        correlation_id.set(request_id)
         exchange = exchange_of(scope)
+        request_id = safe_request_id(exchange.header("x-request-id") or "")
+        correlation_id.set(request_id)
         with recorded(exchange, self._recorders):
             exchange.caller = caller.name
             exchange.fail(error)

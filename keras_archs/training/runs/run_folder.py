@@ -16,14 +16,13 @@ A run goes on with its folder and its images; no other process keeps anything of
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from keras_archs.repository.folders import locked
 from keras_archs.training.data.dataset import Split
 from keras_archs.training.runs.config import RunConfig, read_config
 from keras_archs.training.runs.state import RunState, read_state, write_state
@@ -72,24 +71,13 @@ class RunFolder:
             raise ValueError(f"{path} is no folder of a run: it has no {folder.config_file.name}")
         return folder
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep other processes out while the `with` block runs; the lock ends with the process, however it ends.
 
         Raises:
             ValueError: Another process has the folder.
         """
-        import fcntl  # not on Windows, where the other parts of the package still work
-
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(f"{self.path} is in use: another process trains there") from error
-            yield
-        finally:
-            os.close(descriptor)
+        return locked(self.path, "trains")
 
     @property
     def name(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_archs.repository.folders import flush
 from keras_archs.training.tuning.history import EpochMetrics
 
 Weights = Sequence[NDArray[Any]]
@@ -129,16 +129,11 @@ def replacing(path: Path) -> Iterator[Path]:
     incoming = path.with_name(f".incoming-{path.name}")
     try:
         yield incoming
-        with incoming.open("rb") as file:
-            os.fsync(file.fileno())
+        flush(incoming)
         incoming.replace(path)
     finally:
         incoming.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    flush(path.parent)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Checkpoint]:
