@@ -13,7 +13,7 @@ import time
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httptools
@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from serving.core import errors
 from serving.protocols.problems import connection_problem
+from serving.protocols.refusal_pace import RefusalPace
 from serving.protocols.request_ids import new_request_id
 
 MAX_URL_BYTES = 8 * 1024
@@ -49,6 +50,7 @@ class ConnectionLimits:
         on_refusal: Is told why a connection was closed before its request reached the application.
         refuse_early: Returns the whole answer to a request with a body that is refused at its headers, given ASGI's
             scope; None if the application is to be asked.
+        refusal_pace: How long a connection whose request was refused at its headers is not read.
     """
 
     connections: int
@@ -57,6 +59,7 @@ class ConnectionLimits:
     is_draining: bool = False
     on_refusal: Callable[[errors.ServingError], None] = lambda _: None
     refuse_early: Callable[[Scope], bytes | None] = lambda _: None
+    refusal_pace: RefusalPace = field(default_factory=RefusalPace)
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -191,6 +194,7 @@ class LimitedConnection(HttpToolsProtocol):
         if self._is_refused:
             self._is_refused = False
             self.on_response_complete()
+            self._rest(self._limits.refusal_pace.rest())
             return
         self._uploading_since = None
         super().on_message_complete()
@@ -268,6 +272,16 @@ class LimitedConnection(HttpToolsProtocol):
         path = urllib.parse.unquote(url.path.decode("ascii"))
         scope = {**self.scope, "method": "POST", "path": path, "query_string": url.query or b""}
         return self._limits.refuse_early(scope)
+
+    def _rest(self, seconds: float) -> None:
+        """Do not read the next request for a while."""
+        if seconds > 0:
+            self.flow.pause_reading()
+            self.loop.call_later(seconds, self._read_on)
+
+    def _read_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _check_head(self) -> None:
         if self._head_bytes > MAX_HEAD_BYTES:

@@ -23,6 +23,7 @@ from serving.protocols.connections import (
     MAX_URL_BYTES,
     ConnectionLimits,
 )
+from serving.protocols.refusal_pace import RefusalPace
 from serving.protocols.server import GatewayServer, create_server
 
 HEAD = b"GET / HTTP/1.1\r\nHost: gateway\r\n"
@@ -242,6 +243,31 @@ def test_a_request_that_is_refused_at_its_headers_costs_neither_the_connection_n
         assert server.app.begun == 3
 
     run(scenario, refuse_early=refuse)
+
+
+class Restful(RefusalPace):
+    """Lets each connection rest."""
+
+    def rest(self) -> float:
+        return 1.0
+
+
+def test_a_connection_rests_after_a_refusal_and_its_next_request_is_read_then() -> None:
+    async def scenario(server: Server) -> None:
+        client, left, other = [await server.connect() for _ in range(3)]
+        for each in (client, left):
+            each.send(upload(b"/?1", b"x"))
+            assert await each.answer() == REFUSAL
+        client.send(upload(b"/next", b"x"))
+        left.writer.transport.abort()
+        other.send(upload(b"/other", b"x"))
+        resting, free = asyncio.create_task(client.answer()), asyncio.create_task(other.answer())
+        await asyncio.wait([resting, free], return_when=asyncio.FIRST_COMPLETED)
+        assert free.done()
+        assert not resting.done()
+        assert (await resting).endswith(b"/next")
+
+    run(scenario, refuse_early=refuse, refusal_pace=Restful())
 
 
 def test_pipelined_requests_are_answered_in_their_order_though_some_could_be_refused_early() -> None:
