@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from keras_archs.analysis.extras import import_extra
 
+pa = import_extra("pyarrow", "batch")
+parquet = import_extra("pyarrow.parquet", "batch")
+
 _ROW_GROUP_BYTES: Final = 32_000_000
 """Bytes in memory of a row group: few enough to be read at once, many enough to be read quickly."""
 
@@ -30,15 +33,12 @@ def put_together(parts: Sequence[Path], path: Path, suffix: str, about: Mapping[
 
 
 def _batches(parts: Sequence[Path]) -> Iterator[Any]:
-    parquet = import_extra("pyarrow.parquet", "batch")
     for part in parts:
         with part.open("rb") as content, parquet.ParquetFile(content) as file:
             yield from file.iter_batches()
 
 
 def _write_parquet(parts: Sequence[Path], path: Path, about: Mapping[str, Any]) -> None:
-    pa = import_extra("pyarrow", "batch")
-    parquet = import_extra("pyarrow.parquet", "batch")
     columns = parquet.read_schema(parts[0]).with_metadata({_ABOUT: json.dumps(about)})
     with parquet.ParquetWriter(path, columns, compression="zstd") as writer:
         group: list[Any] = []

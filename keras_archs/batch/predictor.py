@@ -1,10 +1,6 @@
-"""A loaded version and the threads that decode images and compute answers."""
+"""A loaded version that makes rows of images."""
 
 from __future__ import annotations
-
-import threading
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -19,13 +15,11 @@ from keras_archs.repository.artifact import read_card
 from keras_archs.runtimes.local import installed_runtime, load_embedder, load_version
 from keras_archs.runtimes.runtime import Embed, Infer
 
-_SECONDS_BETWEEN_LOOKS = 0.1
-
 
 class Predictor:
-    """A version, loaded once, and the threads that use it.
+    """A version, loaded once, for several threads.
 
-    Each thread reads an image, decodes it and computes its answer, so that no image is handed over between threads. The
+    A thread reads an image, decodes it and computes its answer, so that no image is handed over between threads. The
     runtime computes an image on one core, so that the answers do not depend on the number of threads.
     """
 
@@ -34,15 +28,15 @@ class Predictor:
 
         Args:
             work: What to compute.
-            threads: Threads that compute at a time, at least 1: one for each core that shall be busy. Twice as many
-                read and decode, so that a core whose thread waits for a file or for Python has another.
+            threads: Images that are computed at a time, at least 1: one for each core that shall be busy.
 
         Raises:
             ArtifactError: The version must not be used, or cannot be loaded.
         """
         self.work = work
         self.card = read_card(work.version_dir)
-        self._threads = 2 * threads
+        self.threads = 2 * threads
+        """Threads that make rows: twice as many, so that a core whose thread waits for a file or Python has another."""
         runtime = installed_runtime(
             cache_dir=work.cache_dir, streams=threads, threads=threads, precision=work.precision
         )
@@ -58,38 +52,8 @@ class Predictor:
         else:
             self._infer: Infer = session.infer
 
-    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
-        """Compute the rows of images, in the order of the images.
-
-        The images are taken from `items` one at a time, when a thread needs one, so that no more images are in memory
-        than threads work on. When the iterator is closed, the threads end after the image that they work on.
-
-        Args:
-            items: The images.
-        """
-        feed = _Feed(items)
-        rows: dict[int, Row] = {}
-
-        def work() -> None:
-            while taken := feed.take():
-                position, item = taken
-                rows[position] = self._row(item)
-
-        with ThreadPoolExecutor(self._threads, thread_name_prefix="images") as executor:
-            try:
-                pending = {executor.submit(work) for _ in range(self._threads)}
-                position = 0
-                while pending:
-                    done, pending = wait(pending, _SECONDS_BETWEEN_LOOKS, FIRST_EXCEPTION)
-                    for future in done:
-                        future.result()
-                    while position in rows:
-                        yield rows.pop(position)
-                        position += 1
-            finally:
-                feed.close()
-
-    def _row(self, item: Item) -> Row:
+    def row(self, item: Item) -> Row:
+        """Read an image, decode it and compute its answer; several threads may do so at a time."""
         try:
             content = item.read()
         except (OSError, ImageError) as error:
@@ -109,24 +73,6 @@ class Predictor:
             (probabilities,), (embedding,) = self._embed(pixels[np.newaxis])
         classes = best_indices(probabilities, self.work.top_k).astype(np.int32)
         return Row(item.path, width, height, Answer(classes, probabilities[classes], embedding))
-
-
-class _Feed:
-    """Images with their positions, which threads take."""
-
-    def __init__(self, items: Iterable[Item]) -> None:
-        self._items = enumerate(items)
-        self._lock = threading.Lock()
-        self._is_closed = False
-
-    def take(self) -> tuple[int, Item] | None:
-        """Return the next image; None if there is none."""
-        with self._lock:
-            return None if self._is_closed else next(self._items, None)
-
-    def close(self) -> None:
-        """Leave no image to take."""
-        self._is_closed = True
 
 
 def _why(error: OSError | ImageError) -> str:

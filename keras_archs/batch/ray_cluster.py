@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 from keras_archs.analysis.extras import import_extra
 from keras_archs.batch.predictor import Predictor
 from keras_archs.batch.run import Run
-from keras_archs.batch.shard_files import INCOMING, ShardSummary, write_shard
+from keras_archs.batch.shard_files import INCOMING, ShardSummary, write_shards
 from keras_archs.batch.work import Work
 from keras_archs.runtimes.machine import usable_cores
 
@@ -33,6 +33,8 @@ _CLIENT: Final = "ray://"
 _ON_HEAD: Final = {"node:__internal_head__": 0.001}
 """Resource that only the head node has; if that node is lost, Ray's cluster is lost, too."""
 _STORE_BYTES: Final = 200 * 2**20  # for descriptions of shards; images do not go through Ray
+_CONNECTIONS: Final = 3
+"""Tries to connect: the head node forks a process for each client while it has threads, and gRPC may crash in it."""
 _LOST_PROCESSES: Final = 3
 """Processes that may end while they compute the same shard: an image that ends each reader must not do so for ever."""
 
@@ -85,7 +87,8 @@ def connected(address: str) -> Iterator[None]:
         address: "local", "auto" or "ray://HOST:PORT".
 
     Raises:
-        OSError: There is no such cluster.
+        OSError: There is no such cluster, or its head node cannot serve clients.
+        ClusterError: The cluster refuses this process, for example because it has another release of Ray or Python.
     """
     if address == LOCAL:
         _prepare_loopback()
@@ -93,8 +96,8 @@ def connected(address: str) -> Iterator[None]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == LOCAL:
         options |= {"include_dashboard": False, "num_cpus": usable_cores(), "object_store_memory": _STORE_BYTES}
-    ray.init(address, **options)
     try:
+        _connect(address, options)
         yield
     finally:
         ray.shutdown()
@@ -141,6 +144,34 @@ def _prepare_loopback() -> None:
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     if "RAY_AUTH_MODE" not in os.environ:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+def _connect(address: str, options: dict[str, Any]) -> None:
+    ray = import_extra("ray", "ray")
+    for tries_left in reversed(range(_CONNECTIONS)):
+        try:
+            ray.init(address, **options)
+        except ConnectionAbortedError as error:
+            if not tries_left:
+                raise ConnectionAbortedError(
+                    f"the head node of {address} answers, but could not start a process for this client in "
+                    f"{_CONNECTIONS} tries ({str(error).strip().splitlines()[-1]}). Start the head node with "
+                    "GRPC_ENABLE_FORK_SUPPORT=0 in its environment, or give the command on a node with --ray auto"
+                ) from error
+        except ConnectionError as error:
+            if address == LOCAL:
+                raise
+            hint = (
+                "is the head node running, does its --ray-client-server-port, 10001 by default, listen where this machine "
+                "can reach it, and does this machine have its token, if it has one (RAY_AUTH_MODE, RAY_AUTH_TOKEN)?"
+                if address.startswith(_CLIENT)
+                else "this machine is no node of a running cluster, and RAY_ADDRESS=HOST:PORT names none"
+            )
+            raise ConnectionError(f"no answer from {address}: {hint}") from error
+        except (RuntimeError, ray.exceptions.RayError) as error:
+            raise ClusterError(f"cannot use the cluster {address}: {error}") from error
+        else:
+            return
 
 
 def _results_on_head(job: _Job) -> Iterator[Result]:
@@ -191,9 +222,10 @@ def _actors_at_first(threads: int) -> int:
 
 def _shards(_: dict[str, Any], job: _Job) -> Iterator[dict[str, bytes]]:
     """List the source. Ray may run this again, and takes the same shards for the same then."""
-    _enter(job)
-    for path, shard in job.run.shards():
-        yield {"shard": pickle.dumps((path, shard))}
+    with _carried_errors():
+        _enter(job)
+        for path, shard in job.run.shards():
+            yield {"shard": pickle.dumps((path, shard))}
 
 
 class _Actor:
@@ -204,12 +236,16 @@ class _Actor:
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, Any]:
         """Compute a shard, unless its file is there."""
+        with _carried_errors():
+            return self._compute(row)
+
+    def _compute(self, row: dict[str, bytes]) -> dict[str, Any]:
         _enter(self._job)
         path, shard = pickle.loads(row["shard"])  # noqa: S301, written by `_shards`
         there = self._job.run.there(path, shard)
         if there is None and self._is_replacement:
             _refuse_to_lose_more(path)
-        summary = there or write_shard(self._predictor, shard, path)
+        summary = there or write_shards(self._predictor, [(path, shard)])
         return {"images": summary.images, "errors": summary.errors, "is_new": there is None}
 
     @cached_property
@@ -244,9 +280,23 @@ def _enter(job: _Job) -> None:
             "system that all nodes share"
         ) from error
     wanted = job.description
-    differences = [f"{key} {here[key]!r} instead of {wanted[key]!r}" for key in wanted if here[key] != wanted[key]]
+    differences = [
+        f"{key} {here.get(key)!r} instead of {wanted[key]!r}" for key in wanted if here.get(key) != wanted[key]
+    ]
     if differences:
         raise ValueError(f"node {node} has {'; '.join(differences)}: install the same on all nodes")
+
+
+class _CarriedError(Exception):
+    """Carries an error to the command as it is; Ray Data adds advice about retries to the arguments of others."""
+
+
+@contextmanager
+def _carried_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise _CarriedError(error) from error
 
 
 def _cause(error: Any) -> Exception:
@@ -254,4 +304,6 @@ def _cause(error: Any) -> Exception:
     cause = error
     while isinstance(cause, import_extra("ray", "ray").exceptions.RayTaskError):
         cause = cause.cause
+    if isinstance(cause, _CarriedError):
+        cause = cause.args[0]
     return cause if isinstance(cause, (OSError, ValueError)) else ClusterError(f"Ray gave up: {cause}")

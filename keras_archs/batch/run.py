@@ -14,7 +14,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -96,7 +95,6 @@ class Run:
             "source": list(source.places),
             "images in a shard": source.shard_images,
             "image column": source.image_column,
-            "keras-archs": metadata.version("keras-archs"),
         }
         _refuse_to_replace(output, overwrite=overwrite)
         output.folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +140,7 @@ class Run:
             self.listed += 1
             yield path, shard
         if self.listed == 0:
-            raise ValueError(f"no images in {', '.join(self._source.places)}")
+            raise self._no_images()
         if self._file(self.listed).exists():
             raise self._changed(self._file(self.listed))
 
@@ -167,7 +165,7 @@ class Run:
             Number of images, and of those with an error.
 
         Raises:
-            ValueError: The shards were computed in different arithmetic.
+            ValueError: The source has no images, or the shards were computed in different arithmetic.
             OSError: A shard's file is missing, or the table cannot be written.
         """
         folder, out = self._output.folder, self._output.path
@@ -175,6 +173,8 @@ class Run:
             parts = [self._file(number) for number in range(self.listed)]
             files = [read_shard_file(part) for part in parts]
             summary = sum((file.summary for file in files), ShardSummary())
+            if not summary.images:
+                raise self._no_images()
             arithmetics = sorted({file.arithmetic for file in files})
             if len(arithmetics) > 1:
                 raise ValueError(
@@ -201,6 +201,9 @@ class Run:
 
     def _file(self, number: int) -> Path:
         return self._output.folder / _SHARD.format(number)
+
+    def _no_images(self) -> ValueError:
+        return ValueError(f"no images in {', '.join(self._source.places)}")
 
     def _changed(self, path: Path) -> ValueError:
         return ValueError(
@@ -248,7 +251,8 @@ def _begin_or_continue(output: Output, about: Mapping[str, Any], *, overwrite: b
         for key in {**state.about, **about}
         if state.about.get(key) != about.get(key)
     ]
-    if differences and not overwrite:
+    is_begun = state.finished or any(folder.glob("part-*.parquet"))
+    if differences and is_begun and not overwrite:
         raise ValueError(
             f"another run was interrupted in {folder}: it had {'; '.join(differences)}. Continue it with its own "
             "command, choose another output, or begin anew with --overwrite"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ class Work:
             "model": card.name,
             "version": int(self.version_dir.name),
             "sha256 of the version's card": hashlib.sha256(content.encode()).hexdigest(),
+            "keras-archs": metadata.version("keras-archs"),
             "runtime": runtime_release(),
             "precision": self.precision,
             "top_k": min(self.top_k, len(card.labels)),

@@ -142,7 +142,7 @@ def _version(model: str, weights: str | None, repository: Path | None, version: 
 def _run_here(run: Run, work: Work, images: Source, threads: int) -> tuple[int, float]:
     """Compute the shards that are missing, in this process; return the number of their images and the seconds."""
     from keras_archs.batch.predictor import Predictor
-    from keras_archs.batch.shard_files import write_shard
+    from keras_archs.batch.shard_files import write_shards
 
     pending = run.pending()
     first = next(pending, None)
@@ -160,8 +160,7 @@ def _run_here(run: Run, work: Work, images: Source, threads: int) -> tuple[int, 
                 computed += count
                 show(run.found.images + computed)
 
-            for path, shard in chain([first], pending):
-                write_shard(predictor, shard, path, on_rows)
+            write_shards(predictor, chain([first], pending), on_rows)
     except KeyboardInterrupt:
         typer.echo(
             f"interrupted after {run.found.images + computed:,} images; the same command goes on from there", err=True

@@ -1,15 +1,12 @@
-"""Images to rows: in order, with an error where an image is damaged, and with few images in memory."""
+"""Images to rows, with an error where an image is damaged."""
 
 from __future__ import annotations
 
 import io
-import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from keras_archs.batch.items import Item
@@ -21,11 +18,9 @@ from keras_archs.runtimes.local import installed_runtime, load_version
 from tests.batch.conftest import IN_ORDER
 
 
-def test_rows_are_in_the_order_of_the_images_and_a_damaged_image_has_an_error(
-    predictor: Predictor, photos: Path
-) -> None:
+def test_an_image_has_an_answer_and_a_damaged_image_has_an_error(predictor: Predictor, photos: Path) -> None:
     (shard,) = open_source([str(photos)]).shards()
-    rows = list(predictor.rows(shard.items()))
+    rows = [predictor.row(item) for item in shard.items()]
     assert [row.path for row in rows] == [str(photos / name) for name in IN_ORDER]
     damaged = rows.pop(4)
     assert damaged.answer is None
@@ -42,7 +37,7 @@ def test_an_answer_is_that_of_the_network_for_the_preprocessed_image(
     pixels = load_image(photographs["coffee"], predictor.card.preprocessing)
     session = load_version(installed_runtime(), work.version_dir, predictor.card)
     expected = session.infer(pixels[np.newaxis])[0]
-    (row,) = predictor.rows([Item("coffee", partial(bytes, photographs["coffee"]))])
+    row = predictor.row(Item("coffee", partial(bytes, photographs["coffee"])))
     assert row.answer is not None
     assert row.answer.classes[0] == 967  # espresso
     np.testing.assert_allclose(row.answer.scores, np.sort(expected)[::-1][:3], rtol=1e-3)
@@ -53,46 +48,10 @@ def test_width_and_height_are_those_of_the_upright_image(predictor: Predictor) -
     exif[0x0112] = 6
     content = io.BytesIO()
     Image.new("RGB", (60, 40)).save(content, "JPEG", exif=exif)
-    (row,) = predictor.rows([Item("x", content.getvalue)])
+    row = predictor.row(Item("x", content.getvalue))
     assert (row.width, row.height) == (40, 60)
 
 
 def test_a_file_that_cannot_be_read_is_a_row_that_says_so(predictor: Predictor, tmp_path: Path) -> None:
-    (row,) = predictor.rows([Item("gone", (tmp_path / "gone.jpg").read_bytes)])
+    row = predictor.row(Item("gone", (tmp_path / "gone.jpg").read_bytes))
     assert (row.error, row.unread) == ("No such file or directory.", True)
-
-
-def test_images_are_taken_when_a_thread_needs_one(predictor: Predictor, photographs: dict[str, bytes]) -> None:
-    go_on = threading.Event()
-    taken = 0
-
-    def read() -> bytes:
-        go_on.wait(10)
-        return photographs["coffee"]
-
-    def items() -> Iterator[Item]:
-        nonlocal taken
-        for number in range(100):
-            taken += 1
-            yield Item(str(number), read)
-
-    rows = predictor.rows(items())
-    first: list[str] = []
-    consumer = threading.Thread(target=lambda: first.append(next(rows).path))
-    consumer.start()
-    while taken < 4:  # two threads that compute, and two that decode meanwhile
-        pass
-    assert taken == 4
-    go_on.set()
-    consumer.join()
-    rows.close()  # type: ignore[attr-defined]
-    assert first == ["0"]
-
-
-def test_an_error_of_the_source_ends_the_rows(predictor: Predictor, photographs: dict[str, bytes]) -> None:
-    def items() -> Iterator[Item]:
-        yield Item("0", partial(bytes, photographs["coffee"]))
-        raise OSError("the network is gone")
-
-    with pytest.raises(OSError, match="the network is gone"):
-        list(predictor.rows(items()))

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pyarrow.parquet as pq
 import pytest
 
+import keras_archs
 from keras_archs.batch.predictor import Predictor
 from keras_archs.batch.ray_cluster import ClusterError, _Actor, _enter, _Job, check_address, connected, results
 from keras_archs.batch.run import Run
-from keras_archs.batch.shard_files import INCOMING, write_shard
+from keras_archs.batch.shard_files import INCOMING, write_shards
 from keras_archs.batch.sources import open_source
 from keras_archs.batch.work import Work
 from tests.support.gateway import COMMAND
@@ -41,12 +48,22 @@ def many_photos(tmp_path_factory: pytest.TempPathFactory, photographs: dict[str,
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory, many_photos: Path, predictor: Predictor) -> bytes:
     """The table of the photographs, computed in this process."""
-    out = tmp_path_factory.mktemp("expected") / "table.parquet"
-    with Run.open(out, predictor.work, open_source([str(many_photos)], shard_images=4)) as run:
-        for path, shard in run.pending():
-            write_shard(predictor, shard, path)
+    return table_without_ray(tmp_path_factory.mktemp("expected"), many_photos, predictor)
+
+
+def table_without_ray(folder: Path, photos: Path, predictor: Predictor) -> bytes:
+    out = folder / "expected.parquet"
+    with Run.open(out, predictor.work, open_source([str(photos)], shard_images=4)) as run:
+        write_shards(predictor, run.pending())
         run.finish()
     return out.read_bytes()
+
+
+def command(photos: Path, work: Work, out: Path, address: str) -> list[str]:
+    """Return the command that computes photographs on a cluster."""
+    repository = str(work.version_dir.parents[1])
+    options = ["--model", "tiny", "--repository", repository, "--top-k", "2", "--shard-images", "4"]
+    return [str(COMMAND), "predict", str(photos), *options, "--out", str(out), "--ray", address]
 
 
 @dataclass(frozen=True)
@@ -65,17 +82,6 @@ class Seen:
 def local_run(tmp_path_factory: pytest.TempPathFactory, many_photos: Path, work: Work) -> Seen:
     """The command with `--ray local`."""
     out = tmp_path_factory.mktemp("ray") / "table.parquet"
-    options = [
-        "--model",
-        "tiny",
-        "--repository",
-        str(work.version_dir.parents[1]),
-        "--top-k",
-        "2",
-        "--shard-images",
-        "4",
-    ]
-    command = [str(COMMAND), "predict", str(many_photos), *options, "--out", str(out), "--ray", "local"]
     folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # short, because sockets have their paths inside
     listening: set[tuple[str, int]] = set()
     processes: dict[int, psutil.Process] = {}
@@ -83,7 +89,11 @@ def local_run(tmp_path_factory: pytest.TempPathFactory, many_photos: Path, work:
     try:
         environment = os.environ | {"RAY_TMPDIR": folder}
         with subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command(many_photos, work, out, "local"),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as child:
             while child.poll() is None:
                 for process in list(processes_of(child.pid)):
@@ -149,6 +159,72 @@ def test_a_cluster_of_this_machine_says_nothing_but_what_the_command_says(local_
     assert lines == []
 
 
+@pytest.fixture
+def stuck_photos(tmp_path: Path, many_photos: Path) -> Path:
+    """A copy of the photographs whose last one gives no byte until it is replaced, as on a disk that hangs."""
+    folder = tmp_path / "photos"
+    shutil.copytree(many_photos, folder)
+    (folder / "59.jpg").rename(tmp_path / "59.jpg")
+    os.mkfifo(folder / "59.jpg")
+    return folder
+
+
+@pytest.fixture(params=["local", pytest.param("ray://", marks=pytest.mark.slow)])
+def address(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a cluster for a command."""
+    if request.param == "local":
+        with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:  # short, as above
+            monkeypatch.setenv("RAY_TMPDIR", folder)
+            yield "local"
+    else:
+        with running_ray_nodes([None, None]) as nodes:
+            yield nodes.client_address
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow)],
+)
+def test_the_same_command_goes_on_where_an_interrupted_one_was(
+    tmp_path: Path, stuck_photos: Path, work: Work, predictor: Predictor, address: str, how: signal.Signals, status: int
+) -> None:
+    out = tmp_path / "table.parquet"
+    shards = tmp_path / "table.parquet.shards"
+    same = command(stuck_photos, work, out, address)
+    with subprocess.Popen(same, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as child:
+        try:
+            wait_until(lambda: child.poll() is not None or len(list(shards.glob("part-*"))) == 14)
+            processes = list(processes_of(child.pid))
+            child.send_signal(how)
+            _, errors = child.communicate(timeout=60)
+        finally:
+            child.kill()
+    assert child.returncode == status, errors
+    _, left = psutil.wait_procs(processes, timeout=30 if how == signal.SIGINT else 0)
+    if how == signal.SIGINT:
+        assert re.search(r"^interrupted after \d+ images; the same command goes on from there$", errors, re.MULTILINE)
+        assert left == []
+    for process in left:  # two of Ray's processes notice only after a minute that they are alone
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert not out.exists()
+
+    (tmp_path / "59.jpg").replace(stuck_photos / "59.jpg")
+    again = [*same, "--json"]
+    done = subprocess.run(again, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["computed"] == 4
+    assert out.read_bytes() == table_without_ray(tmp_path, stuck_photos, predictor)
+    assert not shards.exists()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.mark.slow  # two clusters' worth of processes, and half a minute until Ray takes a silent node for dead
 @pytest.mark.parametrize("from_outside", [False, True], ids=["auto", "ray://"])
 def test_no_row_is_lost_or_doubled_when_a_node_is_killed(
@@ -182,6 +258,63 @@ def test_another_address_is_refused_with_the_ones_that_are_allowed(address: str)
     assert repr(address) in str(refused.value)
 
 
+ABORTED = ConnectionAbortedError(
+    "Initialization failure from server:\nTraceback (most recent call last):\n  File ...\n"
+    "RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err for detailed logs.\n"
+)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[Exception | None]:
+    """What the next tries to connect raise; None for a connection."""
+    answers: list[Exception | None] = []
+
+    def init(*_: object, **__: object) -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    # instead of Ray, which reads the environment of its cluster when it is imported
+    exceptions = SimpleNamespace(RayError=type("RayError", (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init, shutdown=lambda: None, exceptions=exceptions))
+    return answers
+
+
+def test_a_head_node_that_could_not_start_a_process_for_a_client_is_asked_again(
+    answers: list[Exception | None],
+) -> None:
+    answers += [ABORTED, ABORTED, None]
+    with connected("ray://head:10001"):
+        assert answers == []
+
+
+def test_a_head_node_that_starts_no_process_for_a_client_is_given_up(answers: list[Exception | None]) -> None:
+    answers += [ABORTED] * 3
+    with (
+        pytest.raises(
+            ConnectionAbortedError, match=r"ray://head:10001 .* in 3 tries .*GRPC_ENABLE_FORK_SUPPORT=0"
+        ) as given_up,
+        connected("ray://head:10001"),
+    ):
+        pass
+    assert "(RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err" in str(given_up.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "hint"), [("ray://head:10001", "--ray-client-server-port"), ("auto", "RAY_ADDRESS=HOST:PORT")]
+)
+def test_a_cluster_that_does_not_answer_is_named(answers: list[Exception | None], address: str, hint: str) -> None:
+    answers.append(ConnectionError("ray client connection timeout"))
+    with pytest.raises(ConnectionError, match=rf"no answer from {address}: .* {hint}"), connected(address):
+        pass
+
+
+def test_a_cluster_with_another_release_of_ray_is_refused(answers: list[Exception | None]) -> None:
+    answers.append(RuntimeError("Version mismatch: The cluster was started with Ray: 1.0.0"))
+    with pytest.raises(ClusterError, match=r"cannot use the cluster auto: Version mismatch"), connected("auto"):
+        pass
+
+
 @pytest.fixture
 def job(tmp_path: Path, many_photos: Path, work: Work, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Job]:
     """What the processes of a cluster get."""
@@ -205,9 +338,14 @@ def test_a_node_that_does_not_share_the_files_is_named(job: _Job, tmp_path: Path
         _enter(replace(job, folder=tmp_path / "elsewhere"))
 
 
-def test_a_node_with_another_runtime_is_refused(job: _Job) -> None:
-    job.description["runtime"] = "openvino 1999.1"
-    with pytest.raises(ValueError, match=r"node \S+ has runtime 'openvino 20.*' instead of 'openvino 1999.1'"):
+@pytest.mark.parametrize(
+    ("what", "release", "here"),
+    [("runtime", "openvino 1999.1", "openvino 20.*"), ("keras-archs", "0.0.1", keras_archs.__version__)],
+)
+def test_a_node_with_another_release_is_refused(job: _Job, what: str, release: str, here: str) -> None:
+    job.description[what] = release
+    message = rf"node \S+ has {what} '{here}' instead of '{release}': install the same on all nodes"
+    with pytest.raises(ValueError, match=message):
         _enter(job)
 
 

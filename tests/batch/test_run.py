@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import tarfile
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,9 @@ import pytest
 from keras_archs.batch import run as run_module
 from keras_archs.batch.predictor import Predictor
 from keras_archs.batch.run import Run
-from keras_archs.batch.shard_files import ShardSummary, SourceGoneError, write_shard
+from keras_archs.batch.shard_files import ShardSummary, SourceGoneError, write_shards
 from keras_archs.batch.sources import open_source
+from keras_archs.batch.sources.shard import Shard
 from keras_archs.batch.work import Work
 from keras_archs.images.decoding import load_image
 from tests.batch.conftest import IN_ORDER
@@ -28,11 +32,8 @@ def predict(
     """Compute `shards` shards and stop as if interrupted, or compute all and finish."""
     source = open_source([str(photos)], shard_images=shard_images)
     with Run.open(out, predictor.work, source, **options) as run:
-        for number, (path, shard) in enumerate(run.pending()):
-            if number == shards:
-                return None
-            write_shard(predictor, shard, path)
-        return run.finish()
+        write_shards(predictor, islice(run.pending(), shards))
+        return run.finish() if shards is None else None
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -119,13 +120,42 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_table(
     assert [path.read_bytes() for path in files[0]] == [path.read_bytes() for path in files[1]]
 
 
+def test_a_shard_without_images_between_others_is_a_file_without_rows(
+    predictor: Predictor, photos: Path, tmp_path: Path
+) -> None:
+    for name, paths in {"0": ["c.jpeg"], "1": [], "2": ["a/1.jpg", "a/2.JPG"]}.items():
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as archive:
+            for path in paths:
+                archive.add(photos / path, path)
+    source = open_source([str(tmp_path / f"{number}.tar") for number in range(3)])
+    with Run.open(tmp_path / "results", predictor.work, source) as run:
+        assert write_shards(predictor, run.pending()) == ShardSummary(images=3, errors=0)
+        run.finish()
+    parts = sorted((tmp_path / "results").glob("*.parquet"))
+    assert [pq.read_metadata(part).num_rows for part in parts] == [1, 0, 2]
+
+
+def test_shards_before_one_that_cannot_be_listed_are_kept(predictor: Predictor, photos: Path, out: Path) -> None:
+    source = open_source([str(photos), str(photos / "c.jpeg")], shard_images=2)
+
+    def until_the_disk_is_gone(run: Run) -> Iterator[tuple[Path, Shard]]:
+        yield from islice(run.pending(), 3)
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"), Run.open(out, predictor.work, source) as run:
+        write_shards(predictor, until_the_disk_is_gone(run))
+    with Run.open(out, predictor.work, source) as run:
+        assert len(list(run.pending())) == 1
+        assert run.found == ShardSummary(images=6, errors=1)
+
+
 def test_a_shard_is_the_same_bytes_whatever_the_number_of_threads(
     work: Work, predictor: Predictor, photos: Path, tmp_path: Path
 ) -> None:
     (shard,) = open_source([str(photos)]).shards()
     paths = [tmp_path / "1.parquet", tmp_path / "2.parquet"]
     for path, loaded in zip(paths, (predictor, Predictor(work, threads=1)), strict=True):
-        write_shard(loaded, shard, path)
+        write_shards(loaded, [(path, shard)])
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -173,6 +203,14 @@ def test_another_run_in_the_same_place_is_refused_with_what_differs(
         assert len(list(run.pending())) == 3
 
 
+def test_a_run_that_has_computed_nothing_is_no_other_run(
+    predictor: Predictor, photos: Path, out: Path, work: Work
+) -> None:
+    predict(predictor, out, photos, shards=0)
+    with Run.open(out, replace(work, top_k=1), open_source([str(photos)])) as run:
+        assert len(list(run.pending())) == 1
+
+
 def test_a_source_that_has_changed_is_refused(predictor: Predictor, photos: Path, out: Path) -> None:
     predict(predictor, out, photos, shards=2)
     (photos / "a/0.jpg").write_bytes(b"")
@@ -204,8 +242,11 @@ def test_a_source_without_images_and_an_output_without_a_format_are_refused(
     predictor: Predictor, photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"no images in .*empty"):
-        predict(predictor, tmp_path / "x.parquet", tmp_path / "empty")
+    with tarfile.open(tmp_path / "empty.tar", "w"):
+        pass
+    for name in ("empty", "empty.tar"):
+        with pytest.raises(ValueError, match=rf"no images in .*{name}"):
+            predict(predictor, tmp_path / f"{name}.parquet", tmp_path / name)
     with pytest.raises(
         ValueError, match=r"must be a file that ends in \.parquet, \.csv, \.jsonl, or a folder; got x\.txt"
     ):
