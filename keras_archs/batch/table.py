@@ -54,18 +54,23 @@ class TableSchema:
         classes = pa.array(_joined([answer.classes for answer in answered], np.int32))
         scores = pa.array(_joined([answer.scores for answer in answered], np.float32))
         values = {
-            "path": [row.path for row in rows],
+            "path": [_as_text(row.path) for row in rows],
             "width": [row.width for row in rows],
             "height": [row.height for row in rows],
             "class_index": pa.ListArray.from_arrays(offsets, classes),
             "label": pa.ListArray.from_arrays(offsets, self._names.take(classes)),
             "wordnet_id": pa.ListArray.from_arrays(offsets, self._wordnet_ids.take(classes)),
             "score": pa.ListArray.from_arrays(offsets, scores),
-            "error": [row.error for row in rows],
+            "error": [row.error and _as_text(row.error) for row in rows],
         }
         if self._has_embeddings:
             values["embedding"] = [None if answer is None else answer.embedding for answer in answers]
         return pa.RecordBatch.from_pydict(values, schema=self.columns)
+
+
+def _as_text(text: str) -> str:
+    r"""Return a text that may have a name of a file in it, with bytes that are not UTF-8 as `\xff`."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _joined(arrays: Sequence[Any], kind: Any) -> Any:

@@ -97,6 +97,18 @@ def test_a_table_may_have_paths(photos: Path, tmp_path: Path) -> None:
     assert listed(table, image_column="file") == [[str(photos / "a/1.jpg"), str(photos / "c.jpeg")]]
 
 
+def test_a_row_without_a_path_is_a_file_that_does_not_exist(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "x.parquet", [None, "a.jpg", ""], "file")
+    assert listed(table, image_column="file") == [[f"{table}#0", str(tmp_path / "a.jpg"), f"{table}#2"]]
+
+
+@pytest.mark.parametrize("row_group", [None, 4])
+def test_a_table_without_rows_has_no_shard(tmp_path: Path, row_group: int | None) -> None:
+    empty = pa.table({"image": pa.array([], pa.binary())})
+    pq.write_table(empty, tmp_path / "x.parquet", row_group_size=row_group)
+    assert listed(tmp_path / "x.parquet") == []
+
+
 def test_a_table_without_the_column_names_those_that_it_has(tmp_path: Path) -> None:
     table = write_table(tmp_path / "x.parquet", [b"A"], "photo")
     with pytest.raises(ValueError, match=r"has no column 'image'; give --image-column with one of photo, label"):
@@ -172,6 +184,12 @@ def test_addresses_of_folders_lists_tables_and_archives_are_read_like_files(
         *("memory://bucket/x.tar#0.jpg", "memory://bucket/x.tar#sub/1.png", "memory://bucket/x.parquet#0"),
     ]
     assert contents(open_source(places)) == [b"A", b"B", b"C", b"B", b"A", b"B", b"P"]
+
+
+def test_an_address_where_nothing_is_ends_the_listing() -> None:
+    with pytest.raises(FileNotFoundError) as raised:
+        listed("memory://nowhere/photos")
+    assert raised.value.filename == "memory://nowhere/photos"
 
 
 def test_an_address_of_no_known_kind_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -52,15 +53,18 @@ def is_folder(place: str) -> bool:
     """Return whether a place is a folder; an address over HTTP is one if it ends in a slash.
 
     Raises:
-        OSError: The place cannot be reached.
+        OSError: The place cannot be reached, or there is no such address.
     """
     if not is_address(place):
         return Path(place).is_dir()
     if place.startswith(("http://", "https://")):
         return place.endswith("/")
     file_system, path = _file_system(place)
-    with as_os_errors(place):
-        return bool(file_system.isdir(path))
+    try:
+        with as_os_errors(place):
+            return bool(file_system.info(path)["type"] == "directory")
+    except FileNotFoundError as error:  # with the path alone, or no message
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place) from error
 
 
 def walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -76,7 +76,9 @@ def shards_of_table(place: str, column: str, shard_images: int) -> Iterator[Shar
             raise ValueError(f"{place} has no column {column!r}; give --image-column with one of {', '.join(names)}")
         if _is_text(place, column, file.schema_arrow.field(column).type):
             folder = places.parent(place)
-            paths = (places.join(folder, path or "") for path in _values(place, column, None))
+            values = enumerate(_values(place, column, None))
+            # a row without a path is a file that does not exist, so that the table of answers names it
+            paths = (places.join(folder, path) if path else f"{place}#{row}" for row, path in values)
             yield from shards_of_files(paths, shard_images)
             return
         groups: list[int] = []
@@ -84,7 +86,7 @@ def shards_of_table(place: str, column: str, shard_images: int) -> Iterator[Shar
         for number in range(file.metadata.num_row_groups):
             groups.append(number)
             rows += file.metadata.row_group(number).num_rows
-            if rows >= shard_images or number == file.metadata.num_row_groups - 1:
+            if rows >= shard_images or (rows and number == file.metadata.num_row_groups - 1):
                 yield RowsShard(place, column, tuple(groups), first, rows)
                 first, rows, groups = first + rows, 0, []
 
