@@ -56,6 +56,8 @@ def quantize(
     The new version has the float32 graph, too, with which TensorFlow and TensorFlow Serving answer. Its card says what
     int8 was calibrated on, and how its answers differ from float32.
     """
+    if names and not labels:
+        raise ValueError(f"--names {names} says what the names of --labels are: give --labels as well")
     version_dir = find_version(repository, name, version)
     card = read_card(version_dir)
     verify(version_dir, card)
@@ -67,7 +69,7 @@ def quantize(
 
     with working(f"Reading the pictures of {calibration}"):
         pictures = read_pictures(calibration, card.preprocessing)
-        labelled = divide(known, pictures.calibration_digests, max_drop) if known else None
+        labelled = divide(known, pictures.calibration_digests, card.preprocessing, max_drop) if known else None
     with (
         working(f"Quantizing {name} version {version_dir.name}"),
         make_candidate(version_dir, card, pictures, labelled, max_drop) as candidate,
@@ -85,9 +87,10 @@ def quantize(
     left_out = pictures.repeated + (labelled.left_out if labelled else 0)
     if left_out:
         _note(f"pictures that were left out, because they are repeated or calibrate already: {left_out:,}")
-    if pictures.unreadable:
-        first = typer.format_filename(pictures.unreadable[0])
-        _note(f"files that could not be read as an image: {len(pictures.unreadable):,}; the first: {first}")
+    unreadable = dict.fromkeys(pictures.unreadable + (labelled.unreadable if labelled else ()))
+    if unreadable:
+        first = typer.format_filename(next(iter(unreadable)))
+        _note(f"files that could not be read as an image: {len(unreadable):,}; the first: {first}")
 
 
 def _check_installed() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_archs.quantization.int8 import Control, Int8Graph, int8_graph
 from keras_archs.quantization.measure import accuracy, agreement, answers
-from keras_archs.quantization.pictures import LabelledPictures, Pictures, load_labelled
+from keras_archs.quantization.pictures import LabelledPictures, Pictures, load_all
 from keras_archs.repository import artifact, reference_answers
 from keras_archs.repository.artifact import ArtifactError
 from keras_archs.repository.artifact_card import ArtifactCard
@@ -104,9 +104,9 @@ def make_candidate(
 ) -> Iterator[Candidate]:
     """Quantize a version and measure what changes.
 
-    The int8 graph is made without labels first. If it loses more than `max_drop` on the labelled pictures that control
-    the accuracy, it is made again with accuracy control. The accuracy of the card is that on the other labelled
-    pictures, the agreement that on the pictures that do not calibrate.
+    The int8 graph is made without labels first. If it loses more than `max_drop` on the labelled pictures, it is made
+    again with accuracy control on a part of them, and the accuracy of the card is that on the others. The agreement is
+    that on the pictures that do not calibrate.
 
     Args:
         version_dir: Folder of the version; its float32 graph is quantized.
@@ -140,10 +140,12 @@ def make_candidate(
 
         found = int8_graph(version_dir, pictures.calibration)
         int8 = compiled(found)
-        if labelled and accuracy(float32, int8, labelled.control, card.preprocessing).drop > max_drop:
-            images, classes = load_labelled(labelled.control, card.preprocessing)
-            found = int8_graph(version_dir, pictures.calibration, Control(images, classes, max_drop / 100))
+        measured = accuracy(float32, int8, labelled.images, card.preprocessing) if labelled else None
+        if labelled and measured and measured.drop > max_drop:
+            control = Control(load_all(labelled.control, card.preprocessing), labelled.control.classes, max_drop / 100)
+            found = int8_graph(version_dir, pictures.calibration, control)
             int8 = compiled(found)
+            measured = accuracy(float32, int8, labelled.report, card.preprocessing)
         quantization = Quantization(
             source_version=int(version_dir.name),
             layers=found.layers,
@@ -152,7 +154,7 @@ def make_candidate(
             agreement=agreement(
                 answers(float32, pictures.agreement), answers(int8, pictures.agreement), multi_label=card.multi_label
             ),
-            accuracy=accuracy(float32, int8, labelled.report, card.preprocessing) if labelled else None,
+            accuracy=measured,
         )
         drawn = reference_images(card.preprocessing)
         yield Candidate(

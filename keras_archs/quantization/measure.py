@@ -6,12 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.images.decoding import load_image
-from keras_archs.images.errors import ImageError
 from keras_archs.images.preprocessing import Preprocessing
+from keras_archs.quantization.parallel import results_of
 from keras_archs.repository.quantization import AccuracyChange, Agreement
 from keras_archs.runtimes.runtime import Infer
 from keras_archs.training.data.labelled_images import LabelledImages
-from keras_archs.training.data.parallel import in_threads
 
 
 def agreement(expected: NDArray[np.float32], received: NDArray[np.float32], *, multi_label: bool) -> Agreement:
@@ -37,18 +36,11 @@ def agreement(expected: NDArray[np.float32], received: NDArray[np.float32], *, m
 
 def answers(infer: Infer, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Compute the probabilities [N, classes] of images [N, H, W, C], one at a time, in threads."""
-    received: list[NDArray[np.float32] | None] = [None] * len(images)
-
-    def work(taken: range) -> None:
-        for position in taken:
-            received[position] = infer(images[position : position + 1])
-
-    in_threads(work, len(images))
-    return np.concatenate([answer for answer in received if answer is not None])
+    return np.concatenate(results_of(lambda number: infer(images[number : number + 1]), range(len(images))))
 
 
 def accuracy(float32: Infer, int8: Infer, images: LabelledImages, preprocessing: Preprocessing) -> AccuracyChange:
-    """Measure the top-1 accuracy of both graphs on the same pictures. Pictures that cannot be read do not count.
+    """Measure the top-1 accuracy of both graphs on the same pictures.
 
     Args:
         float32: The float32 graph.
@@ -57,25 +49,15 @@ def accuracy(float32: Infer, int8: Infer, images: LabelledImages, preprocessing:
         preprocessing: Steps from an image file to the input.
 
     Raises:
-        ValueError: No picture can be read.
+        ImageError: A picture is damaged.
+        OSError: A picture cannot be read.
     """
-    right: list[tuple[bool, bool] | None] = [None] * len(images.paths)
 
-    def work(taken: range) -> None:
-        for position in taken:
-            try:
-                pixels = load_image(images.root / images.paths[position], preprocessing)[np.newaxis]
-            except (ImageError, OSError):
-                continue
-            expected = images.classes[position]
-            right[position] = (
-                bool(float32(pixels).argmax() == expected),
-                bool(int8(pixels).argmax() == expected),
-            )
+    def are_right(position: int) -> tuple[bool, bool]:
+        pixels = load_image(images.root / images.paths[position], preprocessing)[np.newaxis]
+        expected = images.classes[position]
+        return bool(float32(pixels).argmax() == expected), bool(int8(pixels).argmax() == expected)
 
-    in_threads(work, len(right))
-    read = [both for both in right if both is not None]
-    if not read:
-        raise ValueError(f"none of {len(right):,} labelled pictures can be read; the first: {images.paths[0]}")
-    before, after = np.mean(read, axis=0).tolist()
-    return AccuracyChange(pictures=len(read), float32=before, int8=after)
+    right = results_of(are_right, range(len(images.paths)))
+    before, after = np.mean(right, axis=0).tolist()
+    return AccuracyChange(pictures=len(right), float32=before, int8=after)

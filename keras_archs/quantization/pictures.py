@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,9 +16,8 @@ from keras_archs.batch.sources.files import files_in_folder
 from keras_archs.images.decoding import load_image
 from keras_archs.images.errors import ImageError
 from keras_archs.images.preprocessing import Preprocessing
-from keras_archs.repository.checksums import sha256_of
+from keras_archs.quantization.parallel import results_of
 from keras_archs.training.data.labelled_images import LabelledImages
-from keras_archs.training.data.parallel import in_threads
 
 MIN_CALIBRATION: Final = 100
 """Fewest pictures that calibrate."""
@@ -58,22 +57,24 @@ class Pictures:
 
 @dataclass(frozen=True)
 class LabelledPictures:
-    """Labelled pictures that do not calibrate, in two parts without a picture in common.
+    """Labelled pictures that do not calibrate, and two parts of them without a picture in common.
 
     Attributes:
-        control: Pictures that decide which layers stay in float32, if int8 loses too much.
-        report: Pictures on which the accuracy that the card names is measured.
+        images: All pictures.
+        control: Pictures that decide which layers stay in float32, if int8 loses too much on all pictures.
+        report: Pictures on which the accuracy is measured then.
         left_out: How many pictures were left out, because they calibrate or are repeated.
+        unreadable: Files that could not be read as an image.
     """
 
+    images: LabelledImages
     control: LabelledImages
     report: LabelledImages
     left_out: int
+    unreadable: tuple[str, ...]
 
 
-def read_pictures(
-    folder: Path, preprocessing: Preprocessing, on_progress: Callable[[int], None] = lambda done: None
-) -> Pictures:
+def read_pictures(folder: Path, preprocessing: Preprocessing) -> Pictures:
     """Read the pictures of a folder and of the folders inside, and divide them.
 
     The order is that of a hash of the paths, so that the pictures of a large folder, and both parts, come from
@@ -82,29 +83,16 @@ def read_pictures(
     Args:
         folder: Folder with pictures.
         preprocessing: Steps from an image file to the network's input.
-        on_progress: Called from time to time with the number of files so far.
 
     Raises:
         ValueError: There are too few distinct pictures; the message says how many are needed.
         OSError: The folder cannot be read.
     """
     if not folder.is_dir():
-        raise ValueError(f"the pictures to calibrate with are in a folder; got {folder}")
+        kind = "a file" if folder.exists() else "no folder"
+        raise ValueError(f"the pictures to calibrate with are in a folder; {folder} is {kind}")
     paths = sorted(files_in_folder(str(folder)), key=lambda path: _hash(os.path.relpath(path, folder)))[:MAX_PICTURES]
-    read: list[tuple[str, NDArray[np.uint8]] | None] = [None] * len(paths)
-
-    def work(taken: range) -> None:
-        for position in taken:
-            content = _content(paths[position])
-            if content is None:
-                continue
-            try:
-                pixels = load_image(content, preprocessing)
-            except ImageError:
-                continue
-            read[position] = hashlib.sha256(content).hexdigest(), pixels
-
-    in_threads(work, len(paths), on_progress=on_progress)
+    read = results_of(lambda path: _read(path, preprocessing), paths)
     distinct: dict[str, NDArray[np.uint8]] = {}
     for found in read:
         if found is not None:
@@ -129,59 +117,64 @@ def read_pictures(
     )
 
 
-def divide(images: LabelledImages, calibration_digests: frozenset[str], max_drop: float) -> LabelledPictures:
-    """Divide labelled pictures, without those that calibrate, into two parts.
+def divide(
+    images: LabelledImages, calibration_digests: frozenset[str], preprocessing: Preprocessing, max_drop: float
+) -> LabelledPictures:
+    """Divide labelled pictures, without those that calibrate or cannot be read, into two parts.
 
     Args:
         images: Images and their classes.
         calibration_digests: SHA-256 of the files that calibrate.
+        preprocessing: Steps from an image file to the network's input.
         max_drop: Accuracy that may be lost, in percentage points, above 0.
 
     Raises:
         ValueError: There are too few pictures to notice a loss of `max_drop`; the message says how many are needed.
-        OSError: A file cannot be read.
     """
-    digests: list[str] = [""] * len(images.paths)
 
-    def work(taken: range) -> None:
-        for position in taken:
-            digests[position] = sha256_of(images.root / images.paths[position])
+    def digest_of(path: str) -> str | None:
+        found = _read(images.root / path, preprocessing)  # the pixels of all pictures would be too much memory
+        return found and found[0]
 
-    in_threads(work, len(images.paths))
-    first = {digest: position for position, digest in reversed(list(enumerate(digests)))}
+    digests = results_of(digest_of, images.paths)
+    unreadable = tuple(
+        str(images.root / path) for path, digest in zip(images.paths, digests, strict=True) if digest is None
+    )
+    first = {digest: position for position, digest in reversed(list(enumerate(digests))) if digest is not None}
     kept = np.array([first[digest] for digest in sorted(first.keys() - calibration_digests)], np.intp)
     needed = 2 * int(np.ceil(100 / max_drop))
     if len(kept) < needed:
         raise ValueError(
-            f"there are {len(kept):,} distinct labelled pictures that do not calibrate; needed are {needed:,}, so that "
-            f"in each half one picture is at most the allowed drop of {max_drop:g} points"
+            f"there are {len(kept):,} distinct labelled pictures that can be read and do not calibrate "
+            f"({len(unreadable):,} cannot be read); needed are {needed:,}, so that in each half one picture is at most "
+            f"the allowed drop of {max_drop:g} points"
         )
     control = min(MAX_CONTROL, len(kept) // 2)
-    return LabelledPictures(images.take(kept[:control]), images.take(kept[control:]), len(images.paths) - len(kept))
+    return LabelledPictures(
+        images=images.take(kept),
+        control=images.take(kept[:control]),
+        report=images.take(kept[control:]),
+        left_out=len(images.paths) - len(unreadable) - len(kept),
+        unreadable=unreadable,
+    )
 
 
-def load_labelled(
-    images: LabelledImages, preprocessing: Preprocessing
-) -> tuple[Sequence[NDArray[np.uint8]], NDArray[np.int32]]:
-    """Return the pictures that can be read, and their classes."""
-    loaded: list[NDArray[np.uint8] | None] = [None] * len(images.paths)
+def load_all(images: LabelledImages, preprocessing: Preprocessing) -> Sequence[NDArray[np.uint8]]:
+    """Return the pixels of all images, each uint8 [H, W, C].
 
-    def work(taken: range) -> None:
-        for position in taken:
-            try:
-                loaded[position] = load_image(images.root / images.paths[position], preprocessing)
-            except (ImageError, OSError):
-                continue
-
-    in_threads(work, len(loaded))
-    kept = [position for position, pixels in enumerate(loaded) if pixels is not None]
-    return [pixels for pixels in loaded if pixels is not None], images.classes[kept]
+    Raises:
+        ImageError: An image is damaged.
+        OSError: An image cannot be read.
+    """
+    return results_of(lambda path: load_image(images.root / path, preprocessing), images.paths)
 
 
-def _content(path: str) -> bytes | None:
+def _read(path: str | Path, preprocessing: Preprocessing) -> tuple[str, NDArray[np.uint8]] | None:
+    """Return the SHA-256 of a file and its pixels; None if it cannot be read as an image."""
     try:
-        return Path(path).read_bytes()
-    except OSError:
+        content = Path(path).read_bytes()
+        return hashlib.sha256(content).hexdigest(), load_image(content, preprocessing)
+    except (ImageError, OSError):
         return None
 
 

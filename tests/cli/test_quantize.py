@@ -57,6 +57,7 @@ def test_what_is_missing_is_said_before_anything_is_computed(
     arguments = ["quantize", "colours", "--repository", str(repository), "--calibration"]
     assert "needed are 200" in failure(capsys, [*arguments, str(pictures / "red")])
     assert "needed are 400" in failure(capsys, [*arguments, str(pictures), "--labels", str(pictures)])
+    assert "give --labels as well" in failure(capsys, [*arguments, str(pictures), "--names", "label"])
     assert "no model 'other' is published" in failure(capsys, ["quantize", "other", *arguments[2:], str(pictures)])
     monkeypatch.setattr(quantize, "find_spec", lambda library: None)
     assert "pip install 'keras-archs[quantize]'" in failure(capsys, [*arguments, str(pictures)])

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_archs.cli.app import run
-from tests.support.quantizable import paint_colours, publish_colours
+from tests.support.quantizable import paint_colours, publish_quantized_colours
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +25,5 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def repository(tmp_path_factory: pytest.TempPathFactory, pictures: Path, labelled: Path) -> Path:
     """A repository with `colours` in float32 as version 1, and quantized as version 2. Shared: do not change it."""
     folder = tmp_path_factory.mktemp("quantized") / "models"
-    publish_colours(folder)
-    arguments = ["--repository", str(folder), "--calibration", str(pictures), "--labels", str(labelled)]
-    assert run(["quantize", "colours", *arguments, "--max-drop", "1"]) == 0
+    publish_quantized_colours(folder, pictures, labelled)
     return folder

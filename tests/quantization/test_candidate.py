@@ -7,11 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_archs.quantization.candidate import Candidate, LossError
+from keras_archs.images.preprocessing import Preprocessing
+from keras_archs.quantization import candidate as candidate_module
+from keras_archs.quantization.candidate import Candidate, LossError, make_candidate
 from keras_archs.quantization.measure import agreement
+from keras_archs.quantization.pictures import divide, read_pictures
 from keras_archs.repository import artifact
 from keras_archs.repository.quantization import AccuracyChange, Agreement, Calibration, Quantization
 from keras_archs.repository.reference_answers import ReferenceAnswers
+from keras_archs.runtimes.runtime import Infer
+from keras_archs.training.data.image_folder import label_images, read_images
+from keras_archs.training.data.labelled_images import LabelledImages
 from tests.support.fake_runtime import publish
 
 
@@ -54,3 +60,22 @@ def test_classes_that_do_not_exclude_each_other_agree_if_the_same_are_likely() -
     expected = np.array([[0.6, 0.7], [0.9, 0.1]], np.float32)
     received = np.array([[0.7, 0.6], [0.9, 0.6]], np.float32)
     assert agreement(expected, received, multi_label=True).top1 == 0.5
+
+
+@pytest.mark.parametrize(("loss", "measured_on"), [(0.009, 200), (0.011, 100)])
+def test_pictures_that_control_the_accuracy_do_not_measure_it(
+    repository: Path, pictures: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch, loss: float, measured_on: int
+) -> None:
+    version_dir = repository / "colours" / "1"
+    card = artifact.read_card(version_dir)
+    read = read_pictures(pictures, card.preprocessing)
+    images = label_images(read_images(labelled), card.labels)
+    divided = divide(images, read.calibration_digests, card.preprocessing, max_drop=1)
+
+    def accuracy(float32: Infer, int8: Infer, images: LabelledImages, preprocessing: Preprocessing) -> AccuracyChange:
+        return AccuracyChange(len(images.paths), 0.9, 0.9 - loss)
+
+    monkeypatch.setattr(candidate_module, "accuracy", accuracy)
+    with make_candidate(version_dir, card, read, divided, max_drop=1) as made:
+        assert made.quantization.accuracy
+        assert made.quantization.accuracy.pictures == measured_on

@@ -109,7 +109,7 @@ def test_the_card_says_how_int8_was_made_and_what_it_costs(float32: Path, int8: 
     assert quantization.agreement.top1 >= 0.99
     assert 0 < quantization.agreement.mean_difference <= quantization.agreement.largest_difference < 0.1
     assert quantization.accuracy
-    assert quantization.accuracy.pictures == 100
+    assert quantization.accuracy.pictures == 200
     assert quantization.accuracy.drop <= 1
     assert {"nncf", "openvino", "keras"} <= card.producer.keys()
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 import keras_archs
+from keras_archs.cli.app import run
 from keras_archs.export.publish import ExportedModel
 
 SIDE = 16
@@ -37,6 +38,13 @@ def publish_colours(repository: Path) -> ExportedModel:
         labels=CLASSES,
         trained_on="nothing: its weights are written by hand",
     )
+
+
+def publish_quantized_colours(repository: Path, calibration: Path, labelled: Path) -> None:
+    """Publish the network as version 1 of `colours`, and quantized, with its accuracy, as version 2."""
+    publish_colours(repository)
+    pictures = ["--calibration", str(calibration), "--labels", str(labelled), "--max-drop", "1"]
+    assert run(["quantize", "colours", "--repository", str(repository), *pictures]) == 0
 
 
 def paint_colours(folder: Path, images: int, seed: int) -> Path:
