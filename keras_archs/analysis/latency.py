@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,14 @@ from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.local import load_version
 from keras_archs.runtimes.machine import usable_cores
 from keras_archs.runtimes.processor import seconds_waited
-from keras_archs.runtimes.runtime import Infer
+from keras_archs.runtimes.runtime import Infer, Precision
 
 if TYPE_CHECKING:
     import keras
 
 Engine = Literal["openvino", "tensorflow", "keras"]
 ENGINES: tuple[Engine, ...] = ("openvino", "tensorflow", "keras")
+FloatArithmetic = Literal["f32", "bf16"]
 
 _RUNS: Final = 30
 _WARM_UP_RUNS: Final = 3
@@ -83,8 +84,9 @@ def measure_latency(
     batch: int = 1,
     runs: int = _RUNS,
     threads: int | None = None,
+    arithmetic: FloatArithmetic = "f32",
 ) -> Latency:
-    """Measure how long a model takes from the pixels of one batch to its output, in float32.
+    """Measure how long a model takes from the pixels of one batch to its output.
 
     The times hold for this machine and its load: compare models within one run.
 
@@ -97,14 +99,16 @@ def measure_latency(
         runs: Smallest number of measured runs, at least 1; more runs follow until half a second has passed. Three
             warm-up runs come before. If other programs disturb the runs, they are repeated, twice at most.
         threads: Threads that compute a batch, at least 1, for the engine OpenVINO; None for one per core.
+        arithmetic: ``"f32"`` for float32, or ``"bf16"`` for bfloat16, for the engine OpenVINO on a processor that has
+            it.
 
     Returns:
         Median and percentiles.
 
     Raises:
-        ValueError: For an unknown engine, fewer than 1 run, image or thread, threads for another engine than OpenVINO,
-            a model for any size without ``input_shape``, or another backend of Keras than TensorFlow for an engine
-            other than ``"keras"``.
+        ValueError: For an unknown engine or arithmetic, fewer than 1 run, image or thread, threads or bfloat16 for
+            another engine than OpenVINO, bfloat16 on a processor without it, a model for any size without
+            ``input_shape``, or another backend of Keras than TensorFlow for an engine other than ``"keras"``.
         ModuleNotFoundError: If the engine is not installed.
     """
     from keras_archs.analysis.cost import known_shape
@@ -115,9 +119,29 @@ def measure_latency(
         raise ValueError(f"batch, runs and threads must be at least 1; got {batch=}, {runs=}, {threads=}")
     if threads is not None and engine != "openvino":
         raise ValueError(f"threads are for the engine 'openvino'; got {threads} for {engine!r}")
+    if arithmetic not in get_args(FloatArithmetic):
+        raise ValueError(f"arithmetic must be 'f32' or 'bf16'; got {arithmetic!r}")
+    if arithmetic == "bf16" and (engine != "openvino" or arithmetic_for(arithmetic) != arithmetic):
+        raise ValueError("bfloat16 is for the engine 'openvino' on a processor that has it: take 'f32'")
     shape = (batch, *known_shape(model, input_shape))
-    with _compiled(model, engine, shape, threads or usable_cores()) as infer:
+    with _compiled(model, engine, shape, threads or usable_cores(), arithmetic) as infer:
         return _measured(infer, _images(shape), engine, runs)
+
+
+def arithmetic_for(precision: Precision) -> FloatArithmetic:
+    """Return what the gateway computes a network with on this processor.
+
+    Args:
+        precision: Setting of the gateway. With "auto", the result holds for versions that pass their check in bfloat16;
+            those that do not compute in float32.
+
+    Raises:
+        ModuleNotFoundError: OpenVINO is not installed.
+    """
+    if precision == "f32":
+        return "f32"
+    core = import_extra("keras_archs.runtimes.silent_openvino", "serve").ov.Core()
+    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
 
 def measure_version(version_dir: Path, card: ArtifactCard) -> Latency:
@@ -165,7 +189,9 @@ def _measured_once(infer: Infer, images: NDArray[np.uint8], engine: Engine, runs
 
 
 @contextmanager
-def _compiled(model: keras.Model, engine: Engine, shape: tuple[int, ...], threads: int) -> Iterator[Infer]:
+def _compiled(
+    model: keras.Model, engine: Engine, shape: tuple[int, ...], threads: int, arithmetic: FloatArithmetic = "f32"
+) -> Iterator[Infer]:
     """Lend a function from pixels to the model's output; the runtimes may read its files as long as it is used."""
     import keras
 
@@ -181,7 +207,7 @@ def _compiled(model: keras.Model, engine: Engine, shape: tuple[int, ...], thread
             f"the engine {engine!r} needs Keras' TensorFlow backend; the backend is {keras.backend.backend()!r}: take "
             "the engine 'keras', or start the process with KERAS_BACKEND=tensorflow"
         )
-    compiler = _for_openvino(threads) if engine == "openvino" else _for_tensorflow()
+    compiler = _for_openvino(threads, arithmetic) if engine == "openvino" else _for_tensorflow()
     with tempfile.TemporaryDirectory(prefix="keras-archs-") as folder:
         yield compiler(model, Path(folder), shape)
 
@@ -189,8 +215,9 @@ def _compiled(model: keras.Model, engine: Engine, shape: tuple[int, ...], thread
 _Compiler = Callable[["keras.Model", Path, tuple[int, ...]], Infer]
 
 
-def _for_openvino(threads: int) -> _Compiler:
-    runtime = import_extra("keras_archs.runtimes.openvino_runtime", "serve").OpenVinoRuntime(threads=threads)
+def _for_openvino(threads: int, arithmetic: FloatArithmetic) -> _Compiler:
+    library = import_extra("keras_archs.runtimes.openvino_runtime", "serve")
+    runtime = library.OpenVinoRuntime(threads=threads, precision=arithmetic)
 
     def compiled(model: keras.Model, folder: Path, shape: tuple[int, ...]) -> Infer:
         from keras_archs.analysis.frozen_graph import write_graph

@@ -36,7 +36,8 @@ class Conditions:
     """Height and width of the images, in pixels."""
     batch: int
     threads: int
-    precision: str
+    arithmetic: str
+    """What the network computes with."""
     processor: str
     openvino: str
     """Version of OpenVINO."""

@@ -107,12 +107,13 @@ def plot_comparison(
     return figure
 
 
-def plot_choice(choice: Choice, max_latency_ms: float | None = None) -> "Figure":
+def plot_choice(choice: Choice, max_latency_ms: float | None = None, *, computation: str) -> "Figure":
     """Draw published top-1 accuracy against measured latency, with the front of networks that none beats.
 
     Args:
         choice: Result of `keras_archs.analysis.choice.choose`.
         max_latency_ms: Bound on the latency, in milliseconds, which is drawn as a line; None for no bound.
+        computation: How an image was computed, e.g. "in bfloat16 on 1 thread".
 
     Returns:
         A matplotlib figure. The networks of the front are named, and the best has a star. The area of a dot is
@@ -145,7 +146,7 @@ def plot_choice(choice: Choice, max_latency_ms: float | None = None) -> "Figure"
         axis.axvline(
             max_latency_ms, linestyle="--", color="#cc3311", linewidth=1, label=f"limit: {max_latency_ms:g} ms"
         )
-    _label_axes(axis, "milliseconds for one image")
+    _label_axes(axis, f"milliseconds for one image {computation}")
     axis.margins(x=0.2)  # names are to the left of their dots
     axis.legend(loc="lower right", fontsize=8)
     return figure

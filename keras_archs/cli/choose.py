@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,12 +14,18 @@ from keras_archs.cli.plot_option import PlotOption, check_plot, save_plot
 from keras_archs.cli.progress import weighted_progress
 from keras_archs.cli.quantity import parse_quantity
 from keras_archs.cli.quiet import quiet_tensorflow
-from keras_archs.runtimes.machine import usable_cores
+from keras_archs.runtimes.runtime import Precision
 
 if TYPE_CHECKING:
     from keras_archs.analysis.choice import Bounds, Candidate, Choice
     from keras_archs.analysis.latency import Latency
     from keras_archs.analysis.network_latency import NetworkLatencies
+
+
+_CHECKED_LATER: Final = (
+    "bfloat16: with its precision auto, a gateway computes in float32, which takes longer, if the published weights do "
+    "not answer alike in bfloat16; --precision f32 measures that time"
+)
 
 
 def _latency(text: str) -> float:
@@ -46,10 +52,15 @@ def choose(
     commercial: Annotated[
         bool, typer.Option("--commercial", help="Leave out weights whose licence excludes commercial use.")
     ] = False,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="Precision of the gateway that is to serve the network: auto for bfloat16 where the processor has it."
+        ),
+    ] = "auto",
     threads: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", show_default="one per core", help="Threads that compute an image."),
-    ] = None,
+        int, typer.Option(min=1, metavar="N", help="Threads that compute an image; the gateway takes one.")
+    ] = 1,
     again: Annotated[bool, typer.Option("--again", help="Measure again what earlier runs have measured.")] = False,
     plot: PlotOption = None,
     as_json: JsonOption = False,
@@ -57,8 +68,8 @@ def choose(
     """Choose the most accurate network within a budget, and print the command that publishes it.
 
     The networks are those with published weights and top-1 accuracy for ImageNet. The time of one image is measured on
-    this machine with OpenVINO, without loading the weights, and kept: a run that is interrupted goes on where it was.
-    The table has the networks than which no other is as accurate in less time.
+    this machine as a gateway computes it, without loading the weights, and kept: a run that is interrupted goes on
+    where it was. The table has the networks than which no other is as accurate in less time.
     """
     if max_latency is None and max_macs is None and max_params is None:
         raise ValueError("a budget needs at least one of --max-latency, --max-macs and --max-params")
@@ -67,18 +78,19 @@ def choose(
         raise ModuleNotFoundError("openvino is not installed: pip install 'keras-archs[serve]'")
     from keras_archs.analysis.budget import Budget
     from keras_archs.analysis.choice import Bounds, candidates, within
+    from keras_archs.analysis.latency import arithmetic_for
     from keras_archs.analysis.latency_cache import LatencyCache, default_folder
     from keras_archs.analysis.network_latency import NetworkLatencies
 
     budget = Budget(max_macs, max_params, None if max_latency is None else 1000 * max_latency)
     bounds = Bounds(budget, min_top1)
     fitting = within(bounds, candidates(commercial=commercial))
-    measurements = NetworkLatencies(threads or usable_cores(), LatencyCache(default_folder()), again=again)
+    measurements = NetworkLatencies(threads, arithmetic_for(precision), LatencyCache(default_folder()), again=again)
     with quiet_tensorflow():
         choice = _measured_choice(fitting, bounds, measurements)
     rows = [_row(choice, name) for name in choice.front]
     if plot:
-        _plot(choice, budget.max_latency_ms, plot, rows)
+        _plot(choice, budget.max_latency_ms, measurements.computation, plot, rows)
     if as_json:
         write_json(_as_json(choice, measurements))
     else:
@@ -131,9 +143,11 @@ def _write_text(choice: Choice, measurements: NetworkLatencies, rows: list[dict[
     headings, cells = as_text(rows)
     write_table(headings, cells, right=["top-1", "ms", "quartiles", "input", "parameters", "macs"])
     typer.echo(
-        f"\nms: median for one image at a time in {measurements.precision} on {_threads(measurements.threads)}; "
-        f"OpenVINO {measurements.openvino}, {measurements.processor}"
+        f"\nms: median for one image at a time {measurements.computation}; OpenVINO {measurements.openvino}, "
+        f"{measurements.processor}"
     )
+    if measurements.arithmetic == "bf16":
+        typer.echo(_CHECKED_LATER)
     if choice.left_out:
         typer.echo(
             f"not measured: {len(choice.left_out)} of {len(choice.left_out) + len(choice.latencies)} networks, whose "
@@ -153,10 +167,6 @@ def _warn_of_disturbed(choice: Choice) -> None:
         )
 
 
-def _threads(number: int) -> str:
-    return f"{number} thread{'s' if number > 1 else ''}"
-
-
 def _command(candidate: Candidate) -> str:
     entry = candidate.entry
     return shlex.join(["keras-archs", "export", entry.network, "--weights", entry.tag])
@@ -171,7 +181,7 @@ def _as_json(choice: Choice, measurements: NetworkLatencies) -> dict[str, Any]:
         "measured": {
             "engine": "openvino",
             "version": measurements.openvino,
-            "precision": measurements.precision,
+            "arithmetic": measurements.arithmetic,
             "threads": measurements.threads,
             "batch": 1,
             "processor": measurements.processor,
@@ -202,9 +212,12 @@ def _latency_as_json(latency: Latency) -> dict[str, Any]:
     return {**{f"{name}_ms": round(value, 3) for name, value in milliseconds.items()}, "disturbed": latency.disturbed}
 
 
-def _plot(choice: Choice, max_latency_ms: float | None, plot: str, rows: list[dict[str, Any]]) -> None:
+def _plot(
+    choice: Choice, max_latency_ms: float | None, computation: str, plot: str, rows: list[dict[str, Any]]
+) -> None:
     from keras_archs.analysis.plots import plot_choice
 
     # the first cell names the dot of the figure, of which several may be of one network
     table = [{**row, "model": name} for name, row in zip(choice.front, rows, strict=True)]
-    save_plot(plot, plot_choice(choice, max_latency_ms), "Published accuracy against measured time", *as_text(table))
+    figure = plot_choice(choice, max_latency_ms, computation=computation)
+    save_plot(plot, figure, "Published accuracy against measured time", *as_text(table))

@@ -15,7 +15,7 @@ from keras_archs.cards.weights_entry import WeightsEntry
 from keras_archs.images.preprocessing import Preprocessing
 
 RATE = 1e6
-"""Multiply-adds per millisecond of the convolution; networks reach at most 1.25 times as many."""
+"""Multiply-adds per millisecond of the convolution; networks reach at most 1.5 times as many."""
 
 
 def network(name: str, macs: float, top1: float) -> Candidate:
@@ -70,13 +70,13 @@ def test_networks_are_measured_from_the_fewest_multiply_adds() -> None:
 
 
 def test_a_network_is_not_measured_if_a_network_as_accurate_is_faster_than_its_multiply_adds_can_be() -> None:
-    networks = [network("good", 1e6, 70), network("old", 12.6e6, 70), network("better", 12.6e6, 71)]
+    networks = [network("good", 1e6, 70), network("old", 15.1e6, 70), network("better", 15.1e6, 71)]
     choice, measured = decide(networks, {"good": 10, "better": 20})
     assert (measured, names(choice.left_out)) == (["good", "better"], ["old"])
 
 
 def test_a_network_is_not_measured_if_its_multiply_adds_cannot_keep_within_the_latency() -> None:
-    networks = [network("good", 1e6, 70), network("large", 13e6, 80), network("too large", 20e6, 90)]
+    networks = [network("good", 1e6, 70), network("large", 13e6, 80), network("too large", 23e6, 90)]
     choice, measured = decide(networks, {"good": 5, "large": 12}, max_latency_ms=15)
     assert (measured, choice.best.entry.network) == (["good", "large"], "large")
 

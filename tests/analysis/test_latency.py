@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from keras_archs.analysis import latency
-from keras_archs.analysis.latency import ENGINES, Engine, Latency, measure_latency
+from keras_archs.analysis.latency import ENGINES, Engine, Latency, arithmetic_for, measure_latency
 from tests.support.tiny import tiny
 
 
@@ -62,6 +62,26 @@ def test_unknown_engines_and_empty_measurements_are_refused(model: keras.Model) 
         measure_latency(model, threads=0)
     with pytest.raises(ValueError, match="threads are for the engine 'openvino'; got 2 for 'keras'"):
         measure_latency(model, "keras", threads=2)
+    with pytest.raises(ValueError, match="arithmetic must be 'f32' or 'bf16'; got 'int8'"):
+        measure_latency(model, arithmetic="int8")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="bfloat16 is for the engine 'openvino'"):
+        measure_latency(model, "keras", arithmetic="bf16")
+
+
+def test_bfloat16_is_measured_where_the_processor_has_it(model: keras.Model) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), dtype=np.uint8)
+    if arithmetic_for("auto") == "f32":
+        with pytest.raises(ValueError, match="on a processor that has it"):
+            measure_latency(model, arithmetic="bf16")
+        return
+    assert measure_latency(model, arithmetic="bf16", runs=3).median > 0
+    with (
+        latency._compiled(model, "openvino", pixels.shape, threads=1) as exact,
+        latency._compiled(model, "openvino", pixels.shape, threads=1, arithmetic="bf16") as rounded,
+    ):
+        difference = np.abs(exact(pixels) - rounded(pixels)).max()
+    assert 0 < difference < 0.1
+    assert arithmetic_for("f32") == "f32"
 
 
 @pytest.mark.parametrize(

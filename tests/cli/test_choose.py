@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_archs.analysis import network_latency
+from keras_archs.analysis import latency, network_latency
 from keras_archs.analysis.latency import Latency
 from keras_archs.cli.app import run
 from tests.support.command_line import Captured, failure
@@ -35,17 +35,18 @@ class Machine:
         self.interrupted_at: str | None = None
         self.waited = 0.0
         self.convolutions = 0.01  # milliseconds
+        self.has_bfloat16 = False
 
     def build(self, name: str, /, *, input_shape: tuple[int, int, int], **arguments: object) -> SimpleNamespace:
         return SimpleNamespace(name=name, side=input_shape[0])
 
-    def measure(self, model: SimpleNamespace, *, threads: int) -> Latency:
+    def measure(self, model: SimpleNamespace, *, threads: int, arithmetic: str) -> Latency:
         if model.name == "convolutions":
             return self.latency(self.convolutions)
         if model.name == self.interrupted_at:
             raise KeyboardInterrupt
         self.measured.append(model.name)
-        return self.latency(model.side**2 / 10_000 / threads)
+        return self.latency(model.side**2 / 10_000 / threads / {"f32": 1, "bf16": 2}[arithmetic])
 
     def latency(self, median: float) -> Latency:
         return Latency("openvino", 1, median, 0.9 * median, 1.1 * median, 1.2 * median, self.waited)
@@ -59,6 +60,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(network_latency, "_convolutions", lambda: SimpleNamespace(name="convolutions"))
     monkeypatch.setattr(network_latency, "give_back_memory", lambda: None)
     monkeypatch.setattr("keras.backend.clear_session", lambda: None)
+    monkeypatch.setattr(
+        latency, "arithmetic_for", lambda precision: "bf16" if machine.has_bfloat16 and precision != "f32" else "f32"
+    )
     return machine
 
 
@@ -77,6 +81,33 @@ def test_the_table_has_the_front_and_the_best_network(machine: Machine, capsys: 
     assert "ms: median for one image at a time in float32 on 2 threads; OpenVINO 2" in "\n".join(lines)
 
 
+def test_the_time_is_that_of_a_gateway(machine: Machine, capsys: Captured) -> None:
+    """An image on one thread, and in bfloat16 where the processor has it."""
+    machine.has_bfloat16 = True
+    assert run(SMALL) == 0
+    text = capsys.readouterr().out
+    assert [line.split()[4:6] for line in text.splitlines()[1:4]] == [
+        ["0.82", "0.74"],
+        ["1.28", "1.15"],
+        ["1.84", "1.66"],
+    ]
+    assert "ms: median for one image at a time in bfloat16 on 1 thread; " in text
+    assert "a gateway computes in float32, which takes longer, if the published weights" in text
+    assert run([*SMALL, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["measured"]["arithmetic"] == "bf16"
+
+
+def test_each_precision_is_measured_on_its_own(machine: Machine, capsys: Captured) -> None:
+    machine.has_bfloat16 = True
+    assert run(SMALL) == 0
+    assert run([*SMALL, "--precision", "f32"]) == 0
+    assert machine.measured == 2 * FOUR
+    text = capsys.readouterr().out
+    assert "in float32 on 1 thread" in text
+    assert run([*SMALL, "--precision", "bf16"]) == 0
+    assert machine.measured == 2 * FOUR
+
+
 def test_the_command_that_publishes_the_best_network_can_be_pasted(machine: Machine, capsys: Captured) -> None:
     assert run([*SMALL, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -91,7 +122,7 @@ def test_the_json_document_says_what_was_measured_and_how(machine: Machine, caps
     assert run(["choose", "--max-latency", "1.7ms", "--max-macs", "42M", "--threads", "1", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     measured = document["measured"]
-    assert (measured["engine"], measured["precision"]) == ("openvino", "float32")
+    assert (measured["engine"], measured["arithmetic"]) == ("openvino", "f32")
     assert (measured["threads"], measured["batch"]) == (1, 1)
     assert measured["processor"]
     assert [row["model"] for row in document["front"]] == FOUR[:1]
@@ -131,8 +162,8 @@ def test_other_bounds_exclude_networks_before_they_are_measured(machine: Machine
 
 
 def test_a_network_that_its_multiply_adds_exclude_is_not_measured(machine: Machine, capsys: Captured) -> None:
-    machine.convolutions = 10
-    assert run(["choose", "--max-latency", "5ms", "--max-macs", "1G", "--min-top1", "77", "--json"]) == 0
+    machine.convolutions = 12
+    assert run(["choose", "--max-latency", "6ms", "--max-macs", "1G", "--min-top1", "77", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     left_out = {row["model"] for row in document["left_out"]}
     assert left_out
@@ -165,6 +196,7 @@ def test_the_front_is_drawn(machine: Machine, capsys: Captured, tmp_path: Path, 
         page = picture.read_text(encoding="utf-8")
         assert all(f"{name}:keras" in page for name in FOUR)
         assert "limit: 100 ms" in page
+        assert "milliseconds for one image in float32 on 1 thread" in page
 
 
 def test_invalid_options_are_refused(capsys: Captured) -> None:
@@ -188,7 +220,7 @@ def test_an_impossible_budget_names_the_nearest_network(machine: Machine, capsys
 
 
 def test_the_smallest_network_is_measured_on_this_machine(capsys: Captured, keras_home: Path) -> None:
-    """Without its weights, which are nowhere here; the second run loads neither Keras nor OpenVINO."""
+    """Without its weights, which are nowhere here; the second run does not load Keras."""
     assert run(["choose", "--max-macs", "14M", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["front"]
     assert row["model"] == "mobilenet-0.25-128"
@@ -198,7 +230,7 @@ def test_the_smallest_network_is_measured_on_this_machine(capsys: Captured, kera
         "import sys\n"
         "from keras_archs.cli.app import run\n"
         "assert run(['choose', '--max-macs', '14M']) == 0\n"
-        "print({'keras', 'tensorflow', 'openvino'} & set(sys.modules))"
+        "print({'keras', 'tensorflow'} & set(sys.modules))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert answer.stdout.splitlines()[-1] == "set()"
