@@ -36,7 +36,7 @@ class _Answer(NamedTuple):
     images: list[Sequence[ClassScore]]
     """Best classes of each image."""
     source: dict[str, Any]
-    """Model, weights and, unless Keras answered, version: the first entries of the JSON document."""
+    """Model, weights and, unless Keras answered, version and arithmetic: the first entries of the JSON document."""
 
 
 def classify(
@@ -112,6 +112,7 @@ def _classify_at_gateway(
     with working(f"Asking {url}"):
         answers = asyncio.run(ask())  # Ctrl-C ends asyncio's requests at once, but not those of threads
     first = answers[0]
+    arithmetics = sorted({answer.arithmetic for answer in answers if answer.arithmetic})
     _note_untrained(model, first.version, is_trained=first.trained)
     source = {
         "model": model,
@@ -119,6 +120,8 @@ def _classify_at_gateway(
         "weights": first.weights,
         "trained": first.trained,
         "multi_label": first.multi_label,
+        # gateways behind one address may have different processors
+        "arithmetic": ", ".join(arithmetics) or None,
     }
     return _Answer([answer.scores for answer in answers], source)
 
@@ -148,7 +151,8 @@ def _classify_with_repository(
     with working(f"Classifying with {model} version {version_dir.name}"):
         with quiet_tensorflow():
             runtime = installed_runtime(cache_dir=repository / CONVERSION_CACHE)
-        probabilities = predict(load_version(runtime, version_dir, card), pixels)
+        session = load_version(runtime, version_dir, card)
+        probabilities = predict(session, pixels)
     _note_untrained(model, int(version_dir.name), is_trained=card.weights.trained)
     source = {
         "model": model,
@@ -156,6 +160,7 @@ def _classify_with_repository(
         "weights": card.weights.source,
         "trained": card.weights.trained,
         "multi_label": card.multi_label,
+        "arithmetic": session.arithmetic,
     }
     return _Answer(_best(probabilities, card.labels, top_k), source)
 

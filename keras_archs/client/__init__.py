@@ -21,6 +21,7 @@ from keras_archs.client.answers import (
 from keras_archs.client.encoding import ImageLike
 from keras_archs.client.errors import ClientError, NoAnswerError, ProblemError, UnexpectedAnswerError
 from keras_archs.images.labels import ClassScore
+from keras_archs.repository.quantization import Quantization
 
 __all__ = [
     "AsyncClient",
@@ -36,6 +37,7 @@ __all__ = [
     "ModelVersion",
     "NoAnswerError",
     "ProblemError",
+    "Quantization",
     "Timing",
     "UnexpectedAnswerError",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_archs.images.labels import ClassScore
+from keras_archs.repository.quantization import Quantization
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Classification:
     """Training set or source of the weights."""
     multi_label: bool
     """Whether each score stands for itself; False if the scores of all classes add up to 1."""
+    arithmetic: str | None
+    """Arithmetic of the inference: "f32" (float32), "bf16" (bfloat16), or "int8" where the version is quantized and
+    float32 elsewhere; None if the answer does not say."""
     timing: Timing
     """Where the time went."""
 
@@ -84,6 +88,8 @@ class Explanation:
     """False for randomly initialised weights, whose map is meaningless."""
     weights: str
     """Training set or source of the weights."""
+    arithmetic: str | None
+    """Arithmetic of the map, as in `Classification`; never "int8"."""
     timing: Timing
     """Where the time went."""
 
@@ -100,6 +106,8 @@ class ModelVersion:
     """Version labels, such as "stable"."""
     error: str | None
     """Why the version cannot be served."""
+    arithmetic: str | None
+    """Arithmetic of the version's answers, as in `Classification`; None until the version is loaded."""
 
 
 @dataclass(frozen=True)
@@ -134,3 +142,5 @@ class ModelDetails(Model):
     """Class names, by index."""
     explains: bool
     """Whether the model can be asked for explanations."""
+    quantization: Quantization | None
+    """How the int8 graph of the version was made, and how its answers differ from float32; None if it has none."""

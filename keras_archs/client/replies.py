@@ -24,10 +24,12 @@ from keras_archs.client.answers import (
 )
 from keras_archs.client.errors import ProblemError, UnexpectedAnswerError
 from keras_archs.images.labels import ClassScore
+from keras_archs.repository.quantization import Quantization
 
 T = TypeVar("T")
 
 _PHASE = re.compile(r"(\w+);dur=(\d+(?:\.\d+)?)")
+_ARITHMETIC = re.compile(r'(?:^|,)\s*inference;[^,]*\bdesc="?(\w+)')
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def classifications(reply: Reply) -> list[Classification]:
     """Return the classes of each image."""
 
     def read(document: Any) -> list[Classification]:
-        timing = _timing(reply)
+        arithmetic, timing = _arithmetic(reply), _timing(reply)
         return [
             Classification(
                 scores=tuple(map(_class_score, scores)),
@@ -60,6 +62,7 @@ def classifications(reply: Reply) -> list[Classification]:
                 trained=bool(document["trained"]),
                 weights=str(document["weights"]),
                 multi_label=bool(document["multi_label"]),
+                arithmetic=arithmetic,
                 timing=timing,
             )
             for scores in document["images"]
@@ -80,6 +83,7 @@ def explanation(reply: Reply) -> Explanation:
             version=int(document["version"]),
             trained=bool(document["trained"]),
             weights=str(document["weights"]),
+            arithmetic=_arithmetic(reply),
             timing=_timing(reply),
         ),
     )
@@ -104,6 +108,7 @@ def model_details(reply: Reply) -> ModelDetails:
             input=_model_input(document["input"]),
             labels=tuple(map(str, document["labels"])),
             explains=document["explain"] is not None,
+            quantization=None if (made := document["quantization"]) is None else Quantization.from_json(made),
         ),
     )
 
@@ -173,6 +178,11 @@ def _timing(reply: Reply) -> Timing:
     return Timing(decode, queue, inference, reply.seconds)
 
 
+def _arithmetic(reply: Reply) -> str | None:
+    found = _ARITHMETIC.search(reply.headers.get("Server-Timing", ""))
+    return found[1] if found else None
+
+
 def _class_score(document: Any) -> ClassScore:
     wordnet_id = document["wordnet_id"]
     return ClassScore(
@@ -202,6 +212,7 @@ def _model_fields(document: Any) -> dict[str, Any]:
                 state=str(version["state"]),
                 labels=tuple(map(str, version["labels"])),
                 error=version["error"],
+                arithmetic=version["arithmetic"],
             )
             for version in document["versions"]
         ),

@@ -15,7 +15,7 @@ from tests.support.gateway import Gateway, running_gateway
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
 
-LITE0, TINY, TAGS, UNTRAINED = "efficientnet-lite0", "tiny", "tags", "untrained"
+LITE0, TINY, TAGS, UNTRAINED, COLOURS = "efficientnet-lite0", "tiny", "tags", "untrained", "colours"
 
 Open = Callable[..., "Page"]
 
@@ -70,6 +70,24 @@ def gateway(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A running gateway with efficientnet-lite0 loaded. Shared: do not change its repository."""
     log = tmp_path_factory.mktemp("browser") / "log"
     with running_gateway(models, log, "--preload", LITE0) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def quantized_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with `colours` in float32 as version 1, and quantized, with its accuracy, as version 2."""
+    from tests.support.quantizable import paint_colours, publish_quantized_colours
+
+    folder = tmp_path_factory.mktemp("quantized")
+    calibration, labelled = paint_colours(folder / "0", 220, seed=0), paint_colours(folder / "1", 200, seed=1)
+    publish_quantized_colours(folder / "models", calibration, labelled)
+    return folder / "models"
+
+
+@pytest.fixture(scope="session")
+def quantized_gateway(quantized_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A running gateway with both versions of `colours`."""
+    with running_gateway(quantized_models, tmp_path_factory.mktemp("quantized") / "log") as running:
         yield running
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from playwright.sync_api import expect
+
 if TYPE_CHECKING:
     from playwright.sync_api import FilePayload, Locator, Page
 
@@ -44,3 +46,16 @@ def column(page: Page, letter: str) -> Locator:
 def best(page: Page, letter: str) -> Locator:
     """The label of the best class in a column."""
     return column(page, letter).locator(".scores li:first-child .label")
+
+
+def model(page: Page, name: str) -> Locator:
+    """The entry of a model."""
+    return page.locator(".model", has=page.get_by_role("heading", name=name, exact=True))
+
+
+def card(page: Page, name: str, version: int) -> Locator:
+    """The card of a version, opened."""
+    page.get_by_role("button", name=f"Card of {name}, version {version}", exact=True).click()
+    shown = model(page, name).locator(".card")
+    expect(shown.locator("dl")).to_be_visible()
+    return shown

@@ -8,8 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.conftest import LITE0, TAGS, TINY, UNTRAINED, Open
-from tests.browser.person import best, choose, column, compare, photograph
+from tests.browser.conftest import COLOURS, LITE0, TAGS, TINY, UNTRAINED, Open
+from tests.browser.person import best, card, choose, column, compare, photograph, select
+from tests.support.gateway import Gateway
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -50,8 +51,22 @@ def test_axe_finds_nothing_serious_in_any_state(open_page: Open, scheme: str, wi
     assert serious_findings(page) == [], "key"
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("link", name="Models").click()
-    page.get_by_role("button", name=f"Card of {LITE0}, version 1").click()
-    expect(page.locator(".card dl")).to_be_visible()
+    card(page, LITE0, 1)
+    assert serious_findings(page) == [], "models"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing_serious_where_int8_is_described(
+    open_page: Open, quantized_gateway: Gateway, scheme: str, width: int
+) -> None:
+    page = open_page(quantized_gateway.port, color_scheme=scheme, viewport={"width": width, "height": 800})
+    select(page, "A", COLOURS, "version 2")
+    choose(page, photograph("coffee.jpg"))
+    expect(page.locator(".time .arithmetic")).to_be_visible()
+    assert serious_findings(page) == [], "answered"
+    page.get_by_role("link", name="Models").click()
+    card(page, COLOURS, 2)
     assert serious_findings(page) == [], "models"
 
 
@@ -142,8 +157,21 @@ def test_nothing_is_wider_than_the_window(open_page: Open, width: int) -> None:
     expect(page.locator("#heat")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.get_by_role("link", name="Models").click()
-    page.get_by_role("button", name=f"Card of {LITE0}, version 1").click()
-    expect(page.locator(".card dl")).to_be_visible()
+    card(page, LITE0, 1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_what_describes_int8_is_not_wider_than_the_window(
+    open_page: Open, quantized_gateway: Gateway, width: int
+) -> None:
+    page = open_page(quantized_gateway.port, viewport={"width": width, "height": 800})
+    select(page, "A", COLOURS, "version 2")
+    choose(page, photograph("coffee.jpg"))
+    expect(page.locator(".time .arithmetic")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_role("link", name="Models").click()
+    card(page, COLOURS, 2)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 

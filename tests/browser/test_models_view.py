@@ -10,11 +10,11 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import LITE0, TAGS, TINY, UNTRAINED, Open
-from tests.browser.person import best, choose, photograph
+from tests.browser.person import best, card, choose, model, photograph
 from tests.support.gateway import running_gateway
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 
@@ -25,19 +25,6 @@ def view(page: Page) -> Page:
     page.get_by_role("link", name="Models").click()
     expect(page.get_by_role("heading", name="Models", level=1)).to_be_focused()
     return page
-
-
-def model(page: Page, name: str) -> Locator:
-    """The entry of a model."""
-    return page.locator(".model", has=page.get_by_role("heading", name=name, exact=True))
-
-
-def card(page: Page, name: str, version: int) -> Locator:
-    """The card of a version, opened."""
-    page.get_by_role("button", name=f"Card of {name}, version {version}", exact=True).click()
-    shown = model(page, name).locator(".card")
-    expect(shown.locator("dl")).to_be_visible()
-    return shown
 
 
 def test_versions_states_and_labels_are_listed_newest_first(view: Page) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import LITE0, TINY, UNTRAINED, Open
-from tests.browser.person import best, choose, column, compare, photograph, select
+from tests.browser.conftest import COLOURS, LITE0, TINY, UNTRAINED, Open
+from tests.browser.person import best, card, choose, column, compare, photograph, select
+from tests.support.gateway import Gateway
 
 pytestmark = pytest.mark.browser
 
@@ -50,7 +51,23 @@ def test_the_page_can_be_looked_at(open_page: Open, screenshots: Path, scheme: s
     shoot("key")
     page.get_by_role("button", name="Cancel").click()
     page.get_by_role("link", name="Models").click()
-    page.get_by_role("button", name=f"Card of {LITE0}, version 1").click()
-    expect(page.locator(".card dl")).to_be_visible()
+    card(page, LITE0, 1)
     shoot("models")
-    assert len(list(screenshots.glob(f"*-{width}-{scheme}.png"))) == 6
+    assert len(list(screenshots.glob(f"*-{width}-{scheme}.png"))) >= 6
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_describes_int8_can_be_looked_at(
+    open_page: Open, quantized_gateway: Gateway, screenshots: Path, scheme: str, width: int
+) -> None:
+    page = open_page(quantized_gateway.port, color_scheme=scheme, viewport={"width": width, "height": 860})
+    select(page, "A", COLOURS, "version 2")
+    compare(page, COLOURS, "version 1")
+    choose(page, photograph("coffee.jpg"))
+    for letter in "AB":
+        expect(best(page, letter)).to_be_visible()
+    page.screenshot(path=screenshots / f"int8-{width}-{scheme}.png", full_page=True)
+    page.get_by_role("link", name="Models").click()
+    card(page, COLOURS, 2)
+    page.screenshot(path=screenshots / f"int8-models-{width}-{scheme}.png", full_page=True)

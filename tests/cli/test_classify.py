@@ -96,6 +96,7 @@ def test_a_published_version_is_classified_with_its_own_labels(
         "weights": "nothing: its answer is built in",
         "trained": True,
         "multi_label": False,
+        "arithmetic": "f32",
     }
     assert [score["label"] for score in result["predictions"]] == ["two", "zero", "one"]
     assert result["predictions"][0]["score"] == pytest.approx(np.exp(5) / (np.exp(5) + 2), abs=1e-5)
@@ -207,6 +208,7 @@ def test_a_gateways_answer_is_a_document_too(capsys: Captured, coffee: Path, url
     document = json.loads(capsys.readouterr().out)
     (result,) = document.pop("images")
     assert (document["model"], document["version"], document["trained"]) == ("tiny", 2, True)
+    assert document["arithmetic"] == "f32"
     assert result["image"] == str(coffee)
     assert [score["label"] for score in result["predictions"]] == ["two", "zero", "one"]
 

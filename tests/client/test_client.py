@@ -138,6 +138,25 @@ def test_times_come_with_the_answer(connect: Connect) -> None:
     assert 0 < timing.total < 10
 
 
+@pytest.mark.parametrize(
+    ("header", "arithmetic"),
+    [
+        ('decode;dur=2.50, queue;dur=0.50, inference;dur=4.00;desc="bf16"', "bf16"),
+        ("inference;desc=int8;dur=4, network;dur=1", "int8"),
+        ('decode;dur=1;desc="jpeg", inference;dur=4', None),
+        ('proxy-inference;desc="hit", inference;dur=4, cache;desc="miss"', None),
+    ],
+)
+def test_the_arithmetic_is_that_of_the_inference(connect: Connect, header: str, arithmetic: str | None) -> None:
+    with scripted_server(answer(classification("cat"), Server_Timing=header)) as server:
+        assert connect(server.url).classify(b"image", "tiny").arithmetic == arithmetic
+
+
+def test_an_answer_without_times_says_no_arithmetic(connect: Connect) -> None:
+    with scripted_server(GOOD) as server:
+        assert connect(server.url).classify(b"image", "tiny").arithmetic is None
+
+
 def test_a_problem_has_all_that_the_gateway_says(connect: Connect) -> None:
     with scripted_server(problem(503, "overloaded", "64 requests wait", Retry_After="7")) as server:
         with pytest.raises(ProblemError) as raised:

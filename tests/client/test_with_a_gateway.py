@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_archs.client import ImageLike, ProblemError
+from keras_archs.client import ImageLike, ProblemError, Quantization
+from keras_archs.repository import artifact
 from tests.support.gateway import running_gateway
+from tests.support.quantizable import paint_colours, publish_quantized_colours
 
 Connect = Callable[..., Any]
 
@@ -93,3 +95,55 @@ def test_models_and_their_versions_are_listed(connect: Connect, url: str) -> Non
     assert details.input.channels == 3
     with pytest.raises(ProblemError, match="no model 'huge'"):
         client.model("huge")
+
+
+# arithmetic
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with `colours` in float32 as version 1, and quantized as version 2."""
+    folder = tmp_path_factory.mktemp("quantized")
+    calibration, labelled = paint_colours(folder / "0", 220, seed=0), paint_colours(folder / "1", 200, seed=1)
+    publish_quantized_colours(folder / "models", calibration, labelled)
+    return folder / "models"
+
+
+@pytest.fixture(scope="module")
+def url_of_quantized(tmp_path_factory: pytest.TempPathFactory, quantized: Path) -> Iterator[str]:
+    """A gateway of the repository `quantized`, with version 2 loaded."""
+    with running_gateway(quantized, tmp_path_factory.mktemp("log") / "log", "--preload", "colours") as gateway:
+        yield f"http://127.0.0.1:{gateway.port}"
+
+
+def test_an_answer_says_its_arithmetic(connect: Connect, url_of_quantized: str) -> None:
+    client, green = connect(url_of_quantized), np.full((16, 16, 3), (0, 150, 0), np.uint8)
+    for version, arithmetic in ((1, "f32"), (2, "int8")):
+        answer = client.classify(green, "colours", version=version)
+        assert (answer.best.label, answer.arithmetic) == ("green", arithmetic)
+    assert client.explain(green, "colours", version=2).arithmetic == "f32"
+    assert {version.version: version.arithmetic for version in client.model("colours").versions} == {
+        1: "f32",
+        2: "int8",
+    }
+
+
+def test_a_version_that_is_not_loaded_has_no_arithmetic(
+    connect: Connect, tmp_path: Path, constant_classifier: Callable[[Path, int], Path]
+) -> None:
+    constant_classifier(tmp_path / "models", 1)
+    with running_gateway(tmp_path / "models", tmp_path / "log") as gateway:
+        ((version,),) = (model.versions for model in connect(f"http://127.0.0.1:{gateway.port}").models())
+    assert (version.state, version.arithmetic) == ("idle", None)
+
+
+def test_an_int8_version_says_what_was_measured(connect: Connect, url_of_quantized: str, quantized: Path) -> None:
+    found = connect(url_of_quantized).model("colours").quantization
+    assert isinstance(found, Quantization)
+    assert found == artifact.read_card(quantized / "colours" / "2").quantization
+    assert found.accuracy
+    assert found.calibration.pictures == 120
+
+
+def test_a_version_without_an_int8_graph_has_no_quantization(connect: Connect, url: str) -> None:
+    assert connect(url).model("tiny").quantization is None

@@ -3,8 +3,9 @@
 import { LETTERS, MAX_CONTENDERS, pathOf } from "./board.js";
 import { alsoIn, verdict } from "./agreement.js";
 import { byId, element, replaceKeepingFocus, update } from "./dom.js";
-import { count, dimensions, milliseconds, percent } from "./format.js";
+import { arithmetic, count, dimensions, milliseconds, percent } from "./format.js";
 import { versionCard } from "./gateway.js";
+import { lossText } from "./quantization.js";
 
 const PHASES = { decode: "decode", queue: "queue", inference: "inference" };
 
@@ -213,7 +214,7 @@ function scores(board, contender, place, answer, answers) {
   ];
 }
 
-function time({ classification: { phases, total }, isLoading }, slowest) {
+function time({ classification: { phases, arithmetic: computed, total }, isLoading }, slowest) {
   const parts = { ...phases, rest: Math.max(0, total - Object.values(phases).reduce((sum, each) => sum + each, 0)) };
   const known = Object.entries({ ...PHASES, rest: isLoading ? "loading the model, network" : "network" }).filter(([phase]) => phase in parts);
   const bars = known.map(([phase]) => {
@@ -226,16 +227,22 @@ function time({ classification: { phases, total }, isLoading }, slowest) {
     { class: "time" },
     element("h3", {}, "Time ", element("b", {}, milliseconds(total))),
     element("div", { class: "phases", "aria-hidden": "true" }, ...bars),
-    element("dl", {}, ...known.map(([phase, name]) => element("div", { class: phase }, element("dt", {}, name), element("dd", {}, milliseconds(parts[phase]))))),
+    element(
+      "dl",
+      {},
+      ...known.map(([phase, name]) => element("div", { class: phase }, element("dt", {}, name), element("dd", {}, milliseconds(parts[phase])))),
+      computed && element("div", { class: "arithmetic" }, element("dt", {}, "computed in"), element("dd", {}, arithmetic(computed))),
+    ),
   );
 }
 
-function accuracyText(accuracy, weights, trained) {
-  if (accuracy) return `Top\u20111 on ${accuracy.dataset === "imagenet" ? "ImageNet" : "CIFAR-10"}: ${accuracy.source}.`;
+function accuracyText({ accuracy, weights, trained, quantization }) {
+  if (accuracy) return `Top\u20111 on ${accuracy.dataset === "imagenet" ? "ImageNet" : "CIFAR-10"}${quantization ? ", in float32" : ""}: ${accuracy.source}.`;
   return trained ? `No accuracy is published for these weights: ${weights}.` : "Untrained weights have no accuracy.";
 }
 
-function cost({ network, accuracy, weights, trained }) {
+function cost(card) {
+  const { network, accuracy, quantization } = card;
   const facts = [
     network && ["parameters", count(network.parameters)],
     network && ["multiply-adds", count(network.macs)],
@@ -249,6 +256,7 @@ function cost({ network, accuracy, weights, trained }) {
       ? element("dl", {}, ...facts.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))))
       : element("p", { class: "small" }, "Not known: the network is not in the registry."),
     network && element("p", { class: "small" }, `${network.title} as published, for ${dimensions(network.size)} pixels.`),
-    element("p", { class: "small" }, accuracyText(accuracy, weights, trained)),
+    element("p", { class: "small" }, accuracyText(card)),
+    quantization && element("p", { class: "small" }, lossText(quantization)),
   );
 }

@@ -9,6 +9,9 @@ export function percent(share) {
   return `${(100 * share).toFixed(1)}${NBSP}%`;
 }
 
+/** @param {number} share 0 to 1, of which a hundredth of a per cent matters */
+export const hundredths = (share) => `${(100 * share).toFixed(2)}${NBSP}%`;
+
 /** @param {number} number e.g. 4694184, which becomes "4.69 M" */
 export function count(number) {
   const [divisor, unit] = number >= 1e9 ? [1e9, "G"] : number >= 1e6 ? [1e6, "M"] : number >= 1e3 ? [1e3, "k"] : [1, ""];
@@ -19,6 +22,11 @@ export function count(number) {
 export function milliseconds(duration) {
   return duration < 1000 ? `${duration.toFixed(duration < 9.95 ? 1 : 0)}${NBSP}ms` : `${(duration / 1000).toFixed(2)}${NBSP}s`;
 }
+
+const ARITHMETICS = { f32: "float32", bf16: "bfloat16" };
+
+/** @param {string} name As the gateway calls it, e.g. "bf16". */
+export const arithmetic = (name) => ARITHMETICS[name] ?? name;
 
 /** Join names as a sentence does: "A", "A and B", "A, B and C". */
 export function sentence(names) {

@@ -26,7 +26,7 @@ async function request(path, options = {}) {
 const post = (path, blob, signal) =>
   request(path, { method: "POST", body: blob, signal, headers: { "Content-Type": blob.type || "application/octet-stream" } });
 
-/** @returns {Promise<{name: string, versions: {version: number, state: string, labels: string[], error: string | null}[], problems: string[]}[]>} */
+/** @returns {Promise<{name: string, versions: {version: number, state: string, labels: string[], error: string | null, arithmetic: string | null}[], problems: string[]}[]>} */
 export const listModels = async () => (await request("models")).json();
 
 const cards = new Map();
@@ -51,8 +51,14 @@ export async function classify(path, blob, signal) {
   const started = performance.now();
   const response = await post(`classify/${path}`, blob, signal);
   const classification = await response.json();
-  const phases = serverTiming(response.headers.get("Server-Timing") ?? "");
-  return { ...classification, scores: classification.images[0], phases, total: performance.now() - started };
+  const timing = response.headers.get("Server-Timing") ?? "";
+  return {
+    ...classification,
+    scores: classification.images[0],
+    phases: phasesOf(timing),
+    arithmetic: timing.match(/(?:^|,)\s*inference;[^,]*\bdesc="?(\w+)/)?.[1] ?? null,
+    total: performance.now() - started,
+  };
 }
 
 /** @returns {Promise<{grid: number[][], class: {index: number, label: string, score: number}, input: {size: [number, number], crop_fraction: number}}>} */
@@ -61,7 +67,7 @@ export async function explain(path, index, blob, signal) {
 }
 
 /** @returns {Record<string, number>} Milliseconds by phase. */
-function serverTiming(header) {
+function phasesOf(header) {
   return Object.fromEntries([...header.matchAll(/([\w-]+);dur=([\d.]+)/g)].map(([, name, duration]) => [name, Number(duration)]));
 }
 

@@ -1,8 +1,9 @@
 // All models with their versions, states, labels and cards.
 
 import { byId, element, update } from "./dom.js";
-import { count, dimensions } from "./format.js";
+import { arithmetic, count, dimensions } from "./format.js";
 import { versionCard } from "./gateway.js";
+import { arithmeticFacts } from "./quantization.js";
 
 const STATES = {
   ready: "loaded",
@@ -39,7 +40,7 @@ export function createModelsView(board, openComparison) {
     );
   }
 
-  function versionItem(name, { version, state, labels, error }) {
+  function versionItem(name, { version, state, labels, error, arithmetic: computed }) {
     const id = `${name} ${version}`;
     const toggle = () => {
       if (!open.delete(id)) open.add(id);
@@ -54,6 +55,7 @@ export function createModelsView(board, openComparison) {
         { class: "version" },
         element("span", { class: "number" }, `version ${version}`),
         element("span", { class: `state ${state}` }, STATES[state] ?? state),
+        computed && element("span", { class: "small" }, `computes in ${arithmetic(computed)}`),
         ...labels.map((label) => element("span", { class: "pill" }, label)),
         element(
           "span",
@@ -63,29 +65,30 @@ export function createModelsView(board, openComparison) {
         ),
       ),
       error && element("p", { class: "problem" }, error),
-      open.has(id) && cardPlace(name, version),
+      open.has(id) && cardPlace(name, version, computed),
     );
   }
 
   return render;
 }
 
-function cardPlace(model, version) {
+function cardPlace(model, version, computed) {
   const place = element("div", { class: "card" }, "Loading the card…");
   versionCard(model, version).then(
-    (card) => place.replaceChildren(...cardContent(card)),
+    (card) => place.replaceChildren(...cardContent(card, computed)),
     (error) => place.replaceChildren(element("p", { class: "problem" }, `${error.message}. ${error.detail} ${error.advice}`)),
   );
   return place;
 }
 
-function cardContent(card) {
-  const { network, accuracy, input } = card;
+function cardContent(card, computed) {
+  const { network, accuracy, input, quantization } = card;
   const shown = card.class_names.slice(0, 12).join(", ");
   const facts = {
     Weights: card.trained ? card.weights : "untrained: random, its scores mean nothing",
     Licence: card.licence,
-    Accuracy: accuracy && `${accuracy.top1}\u00a0% top\u20111 (${accuracy.source})`,
+    Accuracy: accuracy && `${accuracy.top1}\u00a0% top\u20111${quantization ? " in float32" : ""} (${accuracy.source})`,
+    ...arithmeticFacts(card, computed),
     Network: network && `${network.title} (${network.year})`,
     Paper: network && element("a", { href: `https://arxiv.org/abs/${network.arxiv}`, rel: "noreferrer" }, network.paper),
     Parameters: network && count(network.parameters),
@@ -93,7 +96,7 @@ function cardContent(card) {
     Input: `${dimensions(input.size)} pixels, ${input.channels === 1 ? "grey" : "colour"}, the middle ${Math.round(100 * input.crop_fraction)}\u00a0%, ${input.interpolation}`,
     Classes: `${card.classes}: ${shown}${card.classes > 12 ? ", …" : ""}`,
     Scores: card.multi_label ? "each stands for itself: several classes may apply" : "add up to 1: one class applies",
-    Evidence: card.explain ? "maps of evidence for each class" : "no maps of evidence",
+    Evidence: card.explain ? `maps of evidence for each class${quantization ? ", computed without int8" : ""}` : "no maps of evidence",
     Exported: new Date(card.created).toLocaleString(),
   };
   return [
