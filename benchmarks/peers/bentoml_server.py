@@ -22,7 +22,7 @@ class Service:
     """Classifies the body of a request."""
 
     def __init__(self) -> None:
-        self.classifier = Classifier(Path(CHOSEN["model"]), CHOSEN["streams"])
+        self.classifier = Classifier(Path(CHOSEN["model"]), CHOSEN["streams"], CHOSEN["precision"])
 
     if CHOSEN["batch"] > 1:
 

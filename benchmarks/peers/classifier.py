@@ -34,12 +34,13 @@ def options() -> dict[str, Any]:
 class Classifier:
     """A compiled model with its labels."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, threads: int, precision: str) -> None:
         """Compile the model of a folder, and run it once.
 
         Args:
             folder: Folder with `model.xml` and `labels.json`.
             threads: Images that are computed in parallel, each on one core.
+            precision: OpenVINO's name of the arithmetic: "f32" or "bf16".
         """
         core = ov.Core()
         model = core.read_model(folder / "model.xml")
@@ -48,7 +49,7 @@ class Classifier:
             "NUM_STREAMS": threads,
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": precision,
         }
         self._compiled = core.compile_model(model, "CPU", config)
         self._labels: list[str] = json.loads((folder / "labels.json").read_text(encoding="utf-8"))

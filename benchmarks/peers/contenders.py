@@ -60,24 +60,24 @@ class Contender:
         return http_request(self.path, body, f"multipart/form-data; boundary={boundary}")
 
 
-def gateway(repository: Path, model: str, deadline: float) -> Contender:
-    """Return the gateway with its defaults, but in float32 like the others; its clients say how long they wait."""
+def gateway(repository: Path, model: str, precision: str, deadline: float) -> Contender:
+    """Return the gateway with its defaults, but in the arithmetic of the others; its clients say how long they wait."""
     serve = ("serve", "--repository", str(repository), "--preload", model, "--log-level", "warning")
     command = (
-        str(Path(sys.executable).with_name("keras-archs")), *serve, "--precision", "f32", "--port", "{port}",
+        str(Path(sys.executable).with_name("keras-archs")), *serve, "--precision", precision, "--port", "{port}",
     )  # fmt: skip
     return Contender(
-        "gateway", command, f"/classify/{model}?timeout={deadline:g}", "/readyz", settings="defaults, float32"
+        "gateway", command, f"/classify/{model}?timeout={deadline:g}", "/readyz", settings=f"defaults, {precision}"
     )
 
 
-def litserve(model: Path, cores: int) -> list[Contender]:
+def litserve(model: Path, precision: str, cores: int) -> list[Contender]:
     """Return the settings to try for LitServe; a worker works on one request, or batch, at a time.
 
     Requests that waited for half a second are dropped: with the default of 30 s the server would work through a queue
     whose clients have left.
     """
-    common = {"model": str(model), "queue_seconds": 0.5, "batch_timeout": 0.0, "api_servers": 1}
+    common = {"model": str(model), "precision": precision, "queue_seconds": 0.5, "batch_timeout": 0.0, "api_servers": 1}
     choices = [
         {"workers": 1, "threads": cores, "batch": 1, "fast_queue": False},
         {"workers": cores, "threads": 1, "batch": 1, "fast_queue": False},
@@ -90,13 +90,13 @@ def litserve(model: Path, cores: int) -> list[Contender]:
     return [_peer("LitServe", command, "/health", common, choice) for choice in choices]
 
 
-def bentoml(model: Path, cores: int) -> list[Contender]:
+def bentoml(model: Path, precision: str, cores: int) -> list[Contender]:
     """Return the settings to try for BentoML; a worker works on as many requests as it has threads.
 
     The server takes 64 requests at a time and refuses more: without a limit, the queue would grow beyond any deadline.
     A service that batches takes lists, which only a form can carry.
     """
-    common = {"model": str(model), "max_concurrency": 64}
+    common = {"model": str(model), "precision": precision, "max_concurrency": 64}
     choices = [
         {"workers": 1, "threads": cores, "streams": cores, "batch": 1},
         {"workers": 1, "threads": 2 * cores, "streams": cores, "batch": 1},
@@ -143,7 +143,8 @@ def running(contender: Contender, python: Path, log: Path) -> Iterator[tuple[int
             _wait_until_ready(f"http://127.0.0.1:{port}{contender.ready}", child, log)
             yield port, process
         finally:
-            _stop(process)
+            with suppress(psutil.NoSuchProcess):  # it may have ended by itself
+                _stop(process)
 
 
 def _wait_until_ready(url: str, child: subprocess.Popen[bytes], log: Path) -> None:

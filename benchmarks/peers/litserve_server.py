@@ -17,7 +17,7 @@ class Classification(litserve.LitAPI):
 
     def setup(self, device: str) -> None:
         """Load the model in the worker."""
-        self.classifier = Classifier(Path(options()["model"]), options()["threads"])
+        self.classifier = Classifier(Path(options()["model"]), options()["threads"], options()["precision"])
 
     # a body of bytes is neither parsed nor copied into a file; `Image.open` reads the header only
     def decode_request(self, request: Annotated[bytes, Body(media_type="image/jpeg")]) -> Image.Image:
