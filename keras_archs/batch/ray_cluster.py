@@ -162,8 +162,8 @@ def _connect(address: str, options: dict[str, Any]) -> None:
             if address == LOCAL:
                 raise
             hint = (
-                "is the head node running, does its --ray-client-server-port, 10001 by default, listen where this machine "
-                "can reach it, and does this machine have its token, if it has one (RAY_AUTH_MODE, RAY_AUTH_TOKEN)?"
+                "is the head node running, does its --ray-client-server-port, 10001 by default, listen where this "
+                "machine can reach it, and does this machine have its token (RAY_AUTH_MODE, RAY_AUTH_TOKEN)?"
                 if address.startswith(_CLIENT)
                 else "this machine is no node of a running cluster, and RAY_ADDRESS=HOST:PORT names none"
             )

@@ -213,7 +213,8 @@ def test_the_same_command_goes_on_where_an_interrupted_one_was(
     again = [*same, "--json"]
     done = subprocess.run(again, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["computed"] == 4
+    # none if the cluster, which waits half a minute for a client that comes back, was faster with the last shard
+    assert json.loads(done.stdout)["computed"] in ({4} if address == "local" else {0, 4})
     assert out.read_bytes() == table_without_ray(tmp_path, stuck_photos, predictor)
     assert not shards.exists()
 
@@ -223,6 +224,15 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@pytest.mark.slow  # a cluster for one line
+def test_the_error_of_a_node_has_nothing_of_ray_in_it(tmp_path: Path, work: Work, address: str) -> None:
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    failing = command(nothing, work, tmp_path / "table.parquet", address)
+    done = subprocess.run(failing, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (2, f"error: no images in {nothing}\n")
 
 
 @pytest.mark.slow  # two clusters' worth of processes, and half a minute until Ray takes a silent node for dead
@@ -366,4 +376,4 @@ def test_a_shard_that_ends_each_process_fails_the_run(job: _Job) -> None:
         (path.parent / f"{INCOMING}{path.stem}-{number}").touch()
     actor = actor_without_ray(job, is_replacement=True)
     with pytest.raises(ClusterError, match=r"3 processes ended while they computed .*part-00000000.parquet"):
-        actor({"shard": pickle.dumps((path, shard))})
+        actor._compute({"shard": pickle.dumps((path, shard))})

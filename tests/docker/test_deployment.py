@@ -7,12 +7,14 @@ import re
 import shlex
 import subprocess
 import sys
+from copy import deepcopy
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate
 import numpy as np
 import pytest
@@ -49,6 +51,7 @@ KUBERNETES = "1.37"
 BASE = ROOT / "docker/kubernetes/base"
 TRAINING = ROOT / "docker/kubernetes/training"
 BATCH = ROOT / "docker/kubernetes/batch"
+RAY_JOB_SCHEMA = ROOT / "tests/fixtures/ray_job.yaml"
 INFERENCE_SERVICE = ROOT / "docker/kubernetes/kserve/inference-service.yaml"
 
 
@@ -237,7 +240,7 @@ def test_a_misspelt_manifest_does_not_match_its_schema() -> None:
 
 @pytest.mark.parametrize(("name", "spec"), {"transformer": transformer(), **ray_nodes()}.items())
 def test_the_pods_of_kserve_and_kuberay_are_valid(name: str, spec: dict[str, Any]) -> None:
-    """No package has the schemas of InferenceService and RayJob, so their pods are validated instead."""
+    """No package has the schemas of InferenceService and RayJob, so their pods are validated alone."""
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
     kubernetes_validate.validate(pod, KUBERNETES, strict=True)
 
@@ -247,6 +250,40 @@ def test_the_manifests_around_a_ray_job_match_their_schemas() -> None:
     assert {manifest["kind"] for manifest in others} == {"NetworkPolicy", "PersistentVolumeClaim"}
     for manifest in others:
         kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def ray_job() -> dict[str, Any]:
+    """Return the job, which a test may change."""
+    (job,) = (manifest for manifest in manifests(BATCH) if manifest["kind"] == "RayJob")
+    return deepcopy(job)
+
+
+def test_a_ray_job_has_only_fields_that_kuberay_knows() -> None:
+    jsonschema.validate(ray_job(), yaml.safe_load(RAY_JOB_SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("place", "field", "value"),
+    [
+        ("spec", "entryPoint", "keras-archs"),
+        ("spec", "submissionMode", "HttpMode"),
+        ("spec", "shutdownAfterJobFinishes", False),
+        ("spec.rayClusterSpec", "authOption", {"mode": "token"}),
+        ("spec.rayClusterSpec.authOptions", "mode", "tokens"),
+        ("spec.rayClusterSpec.headGroupSpec", "rayStartParameters", {}),
+        ("spec.rayClusterSpec.headGroupSpec.rayStartParams", "num-cpus", 0),
+        ("spec.rayClusterSpec.workerGroupSpecs.0", "replicas", "4"),
+        ("spec.rayClusterSpec.workerGroupSpecs.0", "maxReplica", 4),
+    ],
+)
+def test_a_misspelt_ray_job_does_not_match_its_schema(place: str, field: str, value: object) -> None:
+    job: Any = ray_job()
+    part = job
+    for key in place.split("."):
+        part = part[int(key) if isinstance(part, list) else key]
+    part[field] = value
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(job, yaml.safe_load(RAY_JOB_SCHEMA.read_text()))
 
 
 def test_every_pod_is_confined() -> None:
