@@ -58,6 +58,10 @@ def main(
     seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of each load.")] = 6,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each server.")] = 3,
     deadline: Annotated[float, typer.Option(min=0.05, help="Seconds that a client of the open loops waits.")] = 1,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=1, help="Requests/s at half of capacity, for all; by default half of what each has reached."),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as JSON.")] = None,
 ) -> None:
     """Compare the gateway with other model servers."""
@@ -85,7 +89,9 @@ def main(
             for contender in entered:
                 with contenders.running(contender, python, folder / "log") as (port, process):
                     answers.append([answer(port, contender, image) for image in images])
-                    turns[contender.name].append(measure(contender, port, process, images, counts, seconds, deadline))
+                    turns[contender.name].append(
+                        measure(contender, port, process, images, counts, seconds, deadline, rate)
+                    )
     for other in answers[1:]:
         check_equal(answers[0], other)
     print(f"\nall answered alike: {', '.join(best[0]['label'] for best in answers[0])}\n")
@@ -131,6 +137,7 @@ def measure(
     counts: list[int],
     seconds: float,
     deadline: float,
+    rate: float | None,
 ) -> Figures:
     """Measure all loads on a running server.
 
@@ -142,8 +149,8 @@ def measure(
     closed = {count: in_process(load.closed_loop, target, clients=count, seconds=seconds) for count in counts}
     capacity = max(outcome.rate for outcome in closed.values())
     half, overload = (
-        in_process(load.open_loop, target, rate=share * capacity, seconds=seconds, deadline=deadline)
-        for share in (HALF, OVERLOAD)
+        in_process(load.open_loop, target, rate=requests, seconds=seconds, deadline=deadline)
+        for requests in (rate or HALF * capacity, OVERLOAD * capacity)
     )
     by_name = {f"{count} clients": outcome for count, outcome in closed.items()}
     for name, outcome in {**by_name, "half of capacity": half}.items():
