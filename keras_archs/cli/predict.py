@@ -84,7 +84,7 @@ def predict(
     shard_images: Annotated[
         int,
         typer.Option(
-            min=1, metavar="N", help="Images that are written together; an interruption loses at most so many."
+            min=1, metavar="N", help="Images that are written together; an interruption loses little more than so many."
         ),
     ] = DEFAULT_SHARD_IMAGES,
     overwrite: Annotated[

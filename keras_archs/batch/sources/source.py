@@ -14,7 +14,7 @@ from keras_archs.batch.sources.tables import shards_of_table
 from keras_archs.batch.sources.tars import TarShard
 
 DEFAULT_SHARD_IMAGES: Final = 1000
-"""Seconds of work, which an interruption loses at most, and a file of reasonable size."""
+"""Seconds of work, of which an interruption loses little more, and a file of reasonable size."""
 
 
 @dataclass(frozen=True)
