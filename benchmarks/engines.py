@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from benchmarks.common import build, machine, picture, publish, show, write_json
 from keras_archs.images.decoding import load_image
 from keras_archs.repository import artifact
-from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime
+from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime, has_bfloat16
 from keras_archs.runtimes.runtime import Runtime
 from keras_archs.runtimes.silent_openvino import ov
 from keras_archs.runtimes.tensorflow_runtime import TensorFlowRuntime
@@ -102,7 +102,7 @@ def prepare(name: str, folder: Path) -> dict[str, Infer]:
         "TensorFlow, frozen": TensorFlowRuntime(),
         "OpenVINO f32": OpenVinoRuntime(precision="f32", streams=1),
     }
-    if "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if has_bfloat16(ov.Core()):
         runtimes["OpenVINO bf16"] = OpenVinoRuntime(precision="bf16", streams=1)
     contenders = {BASELINE: plain_export(model, folder / "plain", card.preprocessing.normalize(pixels))}
     for contender, runtime in runtimes.items():

@@ -140,8 +140,8 @@ def arithmetic_for(precision: Precision) -> FloatArithmetic:
     """
     if precision == "f32":
         return "f32"
-    core = import_extra("keras_archs.runtimes.silent_openvino", "serve").ov.Core()
-    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+    library = import_extra("keras_archs.runtimes.openvino_runtime", "serve")
+    return "bf16" if library.has_bfloat16(library.ov.Core()) else "f32"
 
 
 def measure_version(version_dir: Path, card: ArtifactCard) -> Latency:

@@ -64,6 +64,11 @@ products, and differ by .26 and 1.00.
 """
 
 
+def has_bfloat16(core: ov.Core) -> bool:
+    """Return whether OpenVINO can compute in bfloat16 on this processor."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 class OpenVinoRuntime:
     """Runtime that compiles SavedModels with OpenVINO and caches converted versions: converting takes seconds."""
 
@@ -94,7 +99,7 @@ class OpenVinoRuntime:
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
             "ENABLE_CPU_PINNING": False,  # pinned threads and the decoding threads would queue for the same core
         }
-        if precision != "f32" and "BF16" not in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if precision != "f32" and not has_bfloat16(self._core):
             level = logging.WARNING if precision == "bf16" else logging.INFO
             log.log(level, "this CPU has no bfloat16: OpenVINO computes in float32")
             precision = "f32"

@@ -76,12 +76,9 @@ def gateway(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(scope="session")
 def quantized_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with `colours` in float32 as version 1, and quantized, with its accuracy, as version 2."""
-    from tests.support.quantizable import paint_colours, publish_quantized_colours
+    from tests.support.quantizable import publish_quantized_colours
 
-    folder = tmp_path_factory.mktemp("quantized")
-    calibration, labelled = paint_colours(folder / "0", 220, seed=0), paint_colours(folder / "1", 200, seed=1)
-    publish_quantized_colours(folder / "models", calibration, labelled)
-    return folder / "models"
+    return publish_quantized_colours(tmp_path_factory.mktemp("quantized"))
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from PIL import Image
 from keras_archs.client import ImageLike, ProblemError, Quantization
 from keras_archs.repository import artifact
 from tests.support.gateway import running_gateway
-from tests.support.quantizable import paint_colours, publish_quantized_colours
+from tests.support.quantizable import publish_quantized_colours
 
 Connect = Callable[..., Any]
 
@@ -103,10 +103,7 @@ def test_models_and_their_versions_are_listed(connect: Connect, url: str) -> Non
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with `colours` in float32 as version 1, and quantized as version 2."""
-    folder = tmp_path_factory.mktemp("quantized")
-    calibration, labelled = paint_colours(folder / "0", 220, seed=0), paint_colours(folder / "1", 200, seed=1)
-    publish_quantized_colours(folder / "models", calibration, labelled)
-    return folder / "models"
+    return publish_quantized_colours(tmp_path_factory.mktemp("quantized"))
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,6 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def repository(tmp_path_factory: pytest.TempPathFactory, pictures: Path, labelled: Path) -> Path:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with `colours` in float32 as version 1, and quantized as version 2. Shared: do not change it."""
-    folder = tmp_path_factory.mktemp("quantized") / "models"
-    publish_quantized_colours(folder, pictures, labelled)
-    return folder
+    return publish_quantized_colours(tmp_path_factory.mktemp("quantized"))

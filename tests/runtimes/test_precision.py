@@ -11,12 +11,12 @@ import pytest
 from keras_archs.repository import artifact
 from keras_archs.runtimes import openvino_runtime
 from keras_archs.runtimes.loading import load_version
-from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime, OpenVinoSession
+from keras_archs.runtimes.openvino_runtime import OpenVinoRuntime, OpenVinoSession, has_bfloat16
 from keras_archs.runtimes.runtime import Precision
 from keras_archs.runtimes.silent_openvino import ov
 from tests.support.quantizable import publish_colours
 
-HAS_BFLOAT16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+HAS_BFLOAT16 = has_bfloat16(ov.Core())
 needs_bfloat16 = pytest.mark.skipif(not HAS_BFLOAT16, reason="this processor has no bfloat16")
 
 

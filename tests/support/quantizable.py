@@ -40,11 +40,18 @@ def publish_colours(repository: Path) -> ExportedModel:
     )
 
 
-def publish_quantized_colours(repository: Path, calibration: Path, labelled: Path) -> None:
-    """Publish the network as version 1 of `colours`, and quantized, with its accuracy, as version 2."""
-    publish_colours(repository)
+def publish_quantized_colours(folder: Path) -> Path:
+    """Publish the network as version 1 of `colours`, and quantized, with its accuracy, as version 2.
+
+    Returns:
+        The repository.
+    """
+    calibration = paint_colours(folder / "calibration", 220, seed=0)
+    labelled = paint_colours(folder / "labelled", 200, seed=1)
+    publish_colours(folder / "models")
     pictures = ["--calibration", str(calibration), "--labels", str(labelled), "--max-drop", "1"]
-    assert run(["quantize", "colours", "--repository", str(repository), *pictures]) == 0
+    assert run(["quantize", "colours", "--repository", str(folder / "models"), *pictures]) == 0
+    return folder / "models"
 
 
 def paint_colours(folder: Path, images: int, seed: int) -> Path:
