@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from keras_archs.runtimes.machine import usable_cores
 from serving import logs
-from serving.core.priority import let_finish
+from serving.core.priority import LoopPriority
 from serving.processes import Processes
 from serving.protocols.connections import ConnectionLimits
 from serving.protocols.refusal_pace import RefusalPace
@@ -30,9 +30,9 @@ from serving.tls import Certificate
 from serving.web import SAMPLE
 
 RESERVED_DESCRIPTORS = 100
+"""File descriptors for all but clients' connections: models, libraries, backends, the log."""
 REFUSALS_PER_CORE = 250
 """Refusals a second: they take a twentieth of the processor time, 0.2 ms each."""
-"""File descriptors for all but clients' connections: models, libraries, backends, the log."""
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def read_settings(flags: Mapping[str, Any]) -> Settings:
 
 def _work(settings: Settings, flags: Mapping[str, Any], listeners: list[socket.socket]) -> None:
     """Answer requests, in this process."""
-    let_finish()
+    priority = LoopPriority()  # before libraries start threads, which inherit it
     from serving.app import create_app  # with prometheus_client, which looks for its shared folder when it is imported
 
     limits = ConnectionLimits(
@@ -85,6 +85,7 @@ def _work(settings: Settings, flags: Mapping[str, Any], listeners: list[socket.s
         refusal_pace=RefusalPace(REFUSALS_PER_CORE * usable_cores() / settings.processes),
     )
     app = create_app(settings)
+    limits.on_early_refusal = priority.refused
     limits.on_refusal = app.state.metrics.requests.refuse_connection
     limits.refuse_early = app.state.refuse_early
     certificate: Certificate | None = app.state.certificate

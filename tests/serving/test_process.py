@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -298,10 +300,17 @@ def test_overload_is_503_and_ends(
 ) -> None:
     monkeypatch.setenv("KERAS_ARCHS_MAX_PENDING", "1")
     responses: list[httpx.Response] = []
+    policies: set[str] = set()
 
     def post() -> None:
         for _ in range(20):
             responses.append(httpx.post(url, content=photographs["coffee"], headers=JPEG, timeout=60))
+            policies.add(policy_of_loop())
+
+    def policy_of_loop() -> str:
+        if sys.platform != "linux":
+            return "unknown"
+        return {os.SCHED_BATCH: "waits", os.SCHED_OTHER: "urgent"}[os.sched_getscheduler(gateway.process.pid)]
 
     with running_gateway(lite0_repository, tmp_path / "log", "--preload", MODEL) as gateway:
         url = f"http://127.0.0.1:{gateway.port}/classify/{MODEL}"
@@ -311,6 +320,9 @@ def test_overload_is_503_and_ends(
         for client in clients:
             client.join()
         assert httpx.post(url, content=photographs["coffee"], headers=JPEG).status_code == 200
+        if sys.platform == "linux":
+            assert "urgent" in policies
+            until(lambda: policy_of_loop() == "waits")
     refusals = [response for response in responses if response.status_code != 200]
     assert 0 < len(refusals) < len(responses)
     for response in refusals:
