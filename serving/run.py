@@ -85,7 +85,7 @@ def _work(settings: Settings, flags: Mapping[str, Any], listeners: list[socket.s
         refusal_pace=RefusalPace(REFUSALS_PER_CORE * usable_cores() / settings.processes),
     )
     app = create_app(settings)
-    limits.on_early_refusal = priority.refused
+    app.state.admission.on_refusal = priority.refused
     limits.on_refusal = app.state.metrics.requests.refuse_connection
     limits.refuse_early = app.state.refuse_early
     certificate: Certificate | None = app.state.certificate

@@ -23,6 +23,7 @@ class Admission:
         max_requests: Requests that may wait or run at the same time, from the end of their body to their answer.
         max_bytes: Bytes of all bodies, from the first byte to the answer.
         timeout_seconds: Seconds until the deadline of requests that have no deadline of their own.
+        on_refusal: Is told that a request is refused.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Admission:
         self.max_requests = max_requests
         self.max_bytes = max_bytes
         self.timeout_seconds = timeout_seconds
+        self.on_refusal: Callable[[], None] = lambda: None
         self._backlog = backlog or Backlog()
         self._bytes: Counter[str] = Counter()  # by caller
         self._uploads: dict[Place, None] = {}  # whose body is arriving, in order of arrival
@@ -75,9 +77,9 @@ class Admission:
         allowed = self.timeout_seconds if timeout_seconds is None else min(timeout_seconds, self.timeout_seconds)
         expected = self._backlog.expected_seconds(caller)
         if self._backlog.caution * expected > allowed:
-            raise OverloadedError(
+            raise self._refusal(
                 f"an answer takes about {expected:.2g} s now, too long for a deadline of {allowed:g} s; try again",
-                retry_after=_whole_seconds(self._backlog.caution * expected - allowed),
+                retry_after=self._backlog.caution * expected - allowed,
                 reason="deadline",
             )
 
@@ -105,11 +107,15 @@ class Admission:
         return place
 
     def _full(self, caller: Caller) -> OverloadedError:
-        return OverloadedError(
+        return self._refusal(
             f"{len(self._running)} requests are waiting or running; try again",
-            retry_after=_whole_seconds(self._backlog.expected_seconds(caller)),
+            retry_after=self._backlog.expected_seconds(caller),
             reason="pending",
         )
+
+    def _refusal(self, message: str, *, retry_after: float, reason: str) -> OverloadedError:
+        self.on_refusal()
+        return OverloadedError(message, retry_after=max(1, math.ceil(retry_after)), reason=reason)
 
     def _greediest(self, caller: Caller) -> Place | None:
         """Return the newest running request of the caller with the most, if it has more than `caller` would have."""
@@ -131,9 +137,9 @@ class Admission:
         while lacking > 0:
             victim = max(uploads, key=lambda upload: (held[upload.caller.name], upload.size), default=None)
             if victim is None or held[victim.caller.name] <= held[caller.name] + size:
-                raise OverloadedError(
+                raise self._refusal(
                     f"the bodies of all requests may have {self.max_bytes} bytes together, which are taken; try again",
-                    retry_after=_whole_seconds(self._backlog.expected_seconds(caller)),
+                    retry_after=self._backlog.expected_seconds(caller),
                     reason="bytes",
                 )
             uploads.remove(victim)
@@ -199,8 +205,3 @@ class Place:
         for counts in (admission._bytes, admission._running_by_caller):
             if not counts[name]:
                 del counts[name]
-
-
-def _whole_seconds(seconds: float) -> int:
-    """Return whole seconds for a `Retry-After`, at least 1."""
-    return max(1, math.ceil(seconds))

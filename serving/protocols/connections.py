@@ -50,7 +50,6 @@ class ConnectionLimits:
         on_refusal: Is told why a connection was closed before its request reached the application.
         refuse_early: Returns the whole answer to a request with a body that is refused at its headers, given ASGI's
             scope; None if the application is to be asked.
-        on_early_refusal: Is told that a request was refused at its headers.
         refusal_pace: How long a connection whose request was refused at its headers is not read.
     """
 
@@ -60,7 +59,6 @@ class ConnectionLimits:
     is_draining: bool = False
     on_refusal: Callable[[errors.ServingError], None] = lambda _: None
     refuse_early: Callable[[Scope], bytes | None] = lambda _: None
-    on_early_refusal: Callable[[], None] = lambda: None
     refusal_pace: RefusalPace = field(default_factory=RefusalPace)
 
 
@@ -174,7 +172,6 @@ class LimitedConnection(HttpToolsProtocol):
         if refusal := self._refusal():
             self._is_refused = True
             self.transport.write(refusal)
-            self._limits.on_early_refusal()
             return
         self._waiting_since = None
         self._uploading_since = time.monotonic()

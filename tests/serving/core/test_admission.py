@@ -184,3 +184,24 @@ def test_the_deadline_of_all_requests_holds_for_longer_ones_too() -> None:
 def test_what_would_start_at_once_is_admitted_whatever_its_deadline() -> None:
     backlog, _ = busy(0, Caller("a"))
     Admission(max_requests=9, max_bytes=1000, backlog=backlog).check(Caller("a"), timeout_seconds=0.001)
+
+
+def test_every_refusal_is_told() -> None:
+    told: list[None] = []
+    backlog = Backlog()
+    admission = Admission(max_requests=1, max_bytes=100, backlog=backlog)
+    admission.on_refusal = lambda: told.append(None)
+    client = Client(admission, "a")
+    late = client.upload(50)
+    with pytest.raises(OverloadedError, match="100 bytes together"):
+        client.upload(51)
+    running = client.run()
+    assert len(told) == 1
+    with pytest.raises(OverloadedError, match="1 requests"):
+        late.run()
+    with pytest.raises(OverloadedError, match="1 requests"):
+        admission.check(client.caller)
+    running.leave()
+    with backlog.entry(client.caller, "net", 50), pytest.raises(OverloadedError, match="too long for a deadline"):
+        admission.check(client.caller, timeout_seconds=0.01)
+    assert len(told) == 4
