@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import psutil
@@ -32,13 +32,13 @@ from benchmarks.peers import contenders, load
 from benchmarks.peers.contenders import Contender
 from benchmarks.peers.material import photographs, prepare_for_peers
 from keras_archs.runtimes.machine import usable_cores
+from keras_archs.runtimes.runtime import FloatArithmetic
 
 WARM_UP_SECONDS = 1.0
 TUNING_CLIENTS = 8
 HALF, OVERLOAD = 0.5, 3.0
 
 
-Arithmetic = Literal["f32", "bf16"]
 Figures = dict[str, float]
 """Measurements of one server in one turn, or their medians over the turns, by what is measured."""
 
@@ -53,7 +53,7 @@ def main(
     python: Annotated[Path, typer.Option(help="Interpreter of the peers' environment.")] = Path(
         ".venv-peers/bin/python"
     ),
-    precision: Annotated[Arithmetic, typer.Option(help="Arithmetic of all three.")] = "f32",
+    precision: Annotated[FloatArithmetic, typer.Option(help="Arithmetic of all three.")] = "f32",
     clients: Annotated[str, typer.Option(help="Numbers of concurrent clients, comma-separated.")] = "1,8,32",
     seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of each load.")] = 6,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each server.")] = 3,

@@ -18,14 +18,13 @@ from keras_archs.repository.artifact_card import ArtifactCard
 from keras_archs.runtimes.local import load_version
 from keras_archs.runtimes.machine import usable_cores
 from keras_archs.runtimes.processor import seconds_waited
-from keras_archs.runtimes.runtime import Infer, Precision
+from keras_archs.runtimes.runtime import FloatArithmetic, Infer, Precision
 
 if TYPE_CHECKING:
     import keras
 
 Engine = Literal["openvino", "tensorflow", "keras"]
 ENGINES: tuple[Engine, ...] = ("openvino", "tensorflow", "keras")
-FloatArithmetic = Literal["f32", "bf16"]
 
 _RUNS: Final = 30
 _WARM_UP_RUNS: Final = 3

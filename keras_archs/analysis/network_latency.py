@@ -11,11 +11,12 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from keras_archs.analysis.choice import Candidate
-from keras_archs.analysis.latency import FloatArithmetic, Latency, measure_latency
+from keras_archs.analysis.latency import Latency, measure_latency
 from keras_archs.analysis.latency_cache import Conditions, LatencyCache
 from keras_archs.registry import create_model
 from keras_archs.runtimes.heap import give_back_memory
 from keras_archs.runtimes.processor import processor_name
+from keras_archs.runtimes.runtime import FloatArithmetic
 
 if TYPE_CHECKING:
     import keras

@@ -28,6 +28,7 @@ from keras_archs.runtimes.runtime import (
     Embed,
     Embeddings,
     Explain,
+    FloatArithmetic,
     Infer,
     Precision,
     size_of,
@@ -134,7 +135,7 @@ class OpenVinoRuntime:
     ) -> OpenVinoSession:
         check_fit(card, _shape(graph.input("images")), _shape(graph.output("probabilities")))
         shape = (1, *card.preprocessing.size, card.preprocessing.channels)
-        of_others: Literal["f32", "bf16"] = "f32" if arithmetic == "int8" else arithmetic
+        of_others: FloatArithmetic = "f32" if arithmetic == "int8" else arithmetic
         requests = self._compiled(graph, {"images": shape}, of_others)
         saved_model = version_dir / artifact.SAVED_MODEL
         memory = openvino_graph.memory_of(graph)
@@ -195,7 +196,7 @@ class OpenVinoRuntime:
         graph = openvino_graph.read_graph(self._core, saved_model)
         return self._compiled(graph, {0: input_shape}, "bf16" if self._precision == "bf16" else "f32").infer
 
-    def _explainer(self, version_dir: Path, card: ArtifactCard, arithmetic: Literal["f32", "bf16"]) -> Explain:
+    def _explainer(self, version_dir: Path, card: ArtifactCard, arithmetic: FloatArithmetic) -> Explain:
         shape = (1, *card.preprocessing.size, card.preprocessing.channels)
         graph = self._converted(version_dir, card, "explain")
         requests = self._compiled(graph, {"images": shape, "classes": (1,)}, arithmetic)
@@ -209,7 +210,7 @@ class OpenVinoRuntime:
         return explain
 
     def _compiled(
-        self, model: ov.Model, shapes: Mapping[str | int, tuple[int, ...]], arithmetic: Literal["f32", "bf16"]
+        self, model: ov.Model, shapes: Mapping[str | int, tuple[int, ...]], arithmetic: FloatArithmetic
     ) -> _InferRequests:
         model.reshape({key: list(shape) for key, shape in shapes.items()})
         config = self._config | {"INFERENCE_PRECISION_HINT": arithmetic}

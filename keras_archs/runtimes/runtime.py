@@ -14,6 +14,9 @@ from keras_archs.repository.artifact_card import ArtifactCard
 Precision = Literal["f32", "bf16", "auto"]
 """What a person wants graphs in float32 to be computed with: "auto" for bfloat16 where it answers closely enough."""
 
+FloatArithmetic = Literal["f32", "bf16"]
+"""What a graph that is not quantized computes with: float32 or bfloat16."""
+
 Arithmetic = Literal["f32", "bf16", "int8"]
 """What a graph computes with: float32, bfloat16, or int8 where the graph is quantized and float32 elsewhere."""
 
