@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import time
@@ -89,6 +90,11 @@ class Gateway:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
 
 
+@functools.cache
+def _user_agent() -> str:
+    return f"keras-archs/{metadata.version('keras-archs')}"
+
+
 def _check_timeout(timeout: float) -> None:
     if not 0 < timeout < math.inf:
         raise ValueError(f"the timeout is a number of seconds above 0; got {timeout}")
@@ -125,7 +131,7 @@ class Attempt:
         """Return the arguments of `httpx.Client.stream`."""
         left = max(0.001, self._deadline - self._started)
         body = self._call.body()
-        headers = {"Accept": "application/json", "User-Agent": f"keras-archs/{metadata.version('keras-archs')}"}
+        headers = {"Accept": "application/json", "User-Agent": _user_agent()}
         if self._gateway.key is not None:
             headers["Authorization"] = f"Bearer {self._gateway.key}"
         query: dict[str, str] = {name: str(value) for name, value in self._call.query.items() if value is not None}

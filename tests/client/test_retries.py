@@ -80,13 +80,13 @@ def test_the_gateway_is_told_how_much_time_is_left(connect: Connect) -> None:
     with scripted_server(BUSY, GOOD) as server:
         connect(server.url, timeout=10).classify(b"image", "tiny")
     first, second = (float(received.query["timeout"]) for received in server.received)
-    assert 10 > first > second > 5
+    assert 10 > first > second > 0
 
 
 def test_a_call_has_a_timeout_of_its_own(connect: Connect) -> None:
     with scripted_server(GOOD) as server:
         connect(server.url).classify(b"image", "tiny", timeout=2)
-    assert 1 < float(server.received[0].query["timeout"]) < 2
+    assert 0 < float(server.received[0].query["timeout"]) < 2
 
 
 @pytest.mark.parametrize(
@@ -106,14 +106,14 @@ def test_a_server_that_hangs_is_left_at_the_deadline(connect: Connect, silence: 
 
 def test_the_body_has_the_time_that_the_headers_left(connect: Connect) -> None:
     def late_headers(_: object) -> Scripted:
-        time.sleep(SECONDS / 2)
+        time.sleep(1.5)
         return Scripted(answer(b"x" * 100).content[:-50], hangs=True)
 
     with scripted_server(script=late_headers) as server, pytest.raises(NoAnswerError, match="before the deadline"):
-        client = connect(server.url, timeout=SECONDS)
+        client = connect(server.url, timeout=2)
         started = time.monotonic()
         client.classify(b"image", "tiny")
-    assert time.monotonic() - started < 1.4 * SECONDS
+    assert time.monotonic() - started < 3.4  # 3.5 s if the body had 2 s of its own
 
 
 def test_waiting_for_a_connection_is_a_part_of_the_time() -> None:
@@ -130,12 +130,12 @@ def test_waiting_for_a_connection_is_a_part_of_the_time() -> None:
                 Client(server.url, http=http).classify(b"image", "tiny", timeout=timeout)
             return time.monotonic() - started
 
-        first = two.submit(ask, SECONDS)
+        first = two.submit(ask, 1)
         while not server.received:
             time.sleep(0.001)
-        second = two.submit(ask, 1.5 * SECONDS)
-        assert first.result() >= SECONDS
-        assert 1.5 * SECONDS <= second.result() < 2 * SECONDS
+        second = two.submit(ask, 1.5)
+        assert first.result() >= 1
+        assert 1.5 <= second.result() < 2.4  # 2.5 s if the time began with the connection
 
 
 def test_a_gateway_that_is_not_there_is_named(connect: Connect) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import time
 import zlib
 from functools import partial
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 from keras_archs.images.decoding import DEFAULT_MAX_PIXELS, load_image
 from keras_archs.images.errors import ImageError, ImageTooLargeError, UnsupportedImageError
@@ -131,11 +130,12 @@ def header_of(width: int, height: int, file_format: str) -> bytes:
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "GIF", "JPEG"])
 @pytest.mark.parametrize("side", [9_000, 50_000])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_decompression_bomb_is_refused_by_its_header(file_format: str, side: int) -> None:
-    started = time.perf_counter()
+def test_a_decompression_bomb_is_refused_by_its_header(
+    file_format: str, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("the pixels are decoded"))
     with pytest.raises(ImageTooLargeError, match="at most 64,000,000 pixels"):
         load_image(header_of(side, side, file_format), RGB)
-    assert time.perf_counter() - started < 0.5
 
 
 def test_the_caller_sets_the_pixel_limit() -> None:

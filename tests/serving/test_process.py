@@ -328,7 +328,7 @@ def test_overload_is_503_and_ends(
     for response in refusals:
         assert response.status_code == 503
         assert response.json()["type"] == "urn:keras-archs:problem:overloaded"
-        assert response.headers["Retry-After"] == "1"
+        assert int(response.headers["Retry-After"]) >= 1  # learned from how long answers take, here beside other tests
 
 
 def test_a_missed_deadline_is_504(
