@@ -1,27 +1,33 @@
 """Open-loop load: requests at a given rate, whether or not earlier requests were answered, as independent users send.
 
-A latency counts from the moment at which a request was due, so that a generator that falls behind hides nothing.
+A latency counts from the moment at which a request was due, so that a generator that falls behind hides nothing. The
+generator shares the processor with the gateway that it measures: hence plain sockets, and no task for each request.
 """
 
 from __future__ import annotations
 
-import asyncio
+import math
 import random
 import re
-from collections import deque
-from collections.abc import Callable, Sequence
+import selectors
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
-import uvloop
 
 WARM_UP_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 60.0
 IDLE_SECONDS: Final = 2.0
 """Age of connections that are not used again, because the server may close them at the same moment."""
 NO_ANSWER: Final = 0
-"""Status of a request whose connection ended, or that got no answer within `ANSWER_SECONDS`."""
+"""Status of a request whose connection ended, or that got no answer within `ANSWER_SECONDS` after the last request."""
+
+_LENGTH: Final = re.compile(rb"(?i)content-length: (\d+)")
+_CLOSES: Final = re.compile(rb"(?i)connection: close")
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,13 @@ def open_loop(port: int, request: bytes, *, rate: float, seconds: float, address
         seconds: Length of the measurement, after `WARM_UP_SECONDS`.
         address: Loopback address from which the requests come; the gateway tells callers without keys apart by it.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_open_loop(port, request, rate, seconds, address))
+    with closing(_Sender(port, request, address)) as sender:
+        start = time.perf_counter()
+        for due in _moments(start, rate, WARM_UP_SECONDS + seconds):
+            sender.receive_until(due)
+            sender.send(due)
+        sender.receive_rest(time.perf_counter() + ANSWER_SECONDS)
+    return [outcome for due, outcome in sender.outcomes if due >= start + WARM_UP_SECONDS]
 
 
 def percentile_ms(outcomes: Sequence[Outcome], percent: float) -> float:
@@ -56,88 +67,126 @@ def percentile_ms(outcomes: Sequence[Outcome], percent: float) -> float:
     return float(np.percentile([1000 * outcome.seconds for outcome in outcomes], percent)) if outcomes else float("nan")
 
 
-async def _open_loop(port: int, request: bytes, rate: float, seconds: float, address: str) -> list[Outcome]:
-    loop = asyncio.get_running_loop()
+def _moments(start: float, rate: float, seconds: float) -> Iterator[float]:
     chance = random.Random(0)
-    idle: deque[_Connection] = deque()
-    outcomes: list[tuple[float, Outcome]] = []
+    due = start
+    while (due := due + chance.expovariate(rate)) < start + seconds:
+        yield due
 
-    async def exchange(due: float) -> None:
-        status = NO_ANSWER
+
+class _Sender:
+    """Sends requests on idle connections, or on new connections, and takes the answers.
+
+    Attributes:
+        outcomes: When each request was due, and what became of it, in the order in which they ended.
+    """
+
+    def __init__(self, port: int, request: bytes, address: str) -> None:
+        self.outcomes: list[tuple[float, Outcome]] = []
+        self._port = port
+        self._request = request
+        self._address = address
+        self._selector = selectors.DefaultSelector()
+        self._idle: list[_Connection] = []  # the last used is last
+        self._busy: set[_Connection] = set()
+
+    def send(self, due: float) -> None:
+        """Send the request that is due."""
+        connection = None
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                while idle and (idle[-1].is_closed or idle[-1].idle_since < loop.time() - IDLE_SECONDS):
-                    idle.pop().close()
-                if idle:
-                    connection = idle.pop()
-                else:
-                    _, connection = await loop.create_connection(
-                        lambda: _Connection(idle.append), "127.0.0.1", port, local_addr=(address, 0)
-                    )
-                status = await connection.exchange(request)
-        except (OSError, TimeoutError):
-            pass
-        outcomes.append((due, Outcome(status, loop.time() - due)))
+            connection = self._idle_connection() or self._new_connection()
+            connection.due = due
+            self._busy.add(connection)
+            connection.socket.sendall(self._request)
+        except OSError:
+            self._end(due, NO_ANSWER)
+            if connection is not None:
+                self._close(connection)
 
-    tasks = set()
-    start = due = loop.time()
-    while (due := due + chance.expovariate(rate)) < start + WARM_UP_SECONDS + seconds:
-        await asyncio.sleep(max(0.0, due - loop.time()))
-        task = asyncio.create_task(exchange(due))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-    if tasks:
-        await asyncio.wait(tasks)
-    while idle:
-        idle.pop().close()
-    return [outcome for due, outcome in outcomes if due >= start + WARM_UP_SECONDS]
+    def receive_until(self, end: float) -> None:
+        """Take the answers that arrive until then, on the clock of `time.perf_counter`."""
+        while (left := end - time.perf_counter()) > 0:
+            self._receive(left)
 
-
-class _Connection(asyncio.Protocol):
-    """A persistent connection with one request at a time."""
-
-    def __init__(self, on_idle: Callable[[_Connection], None]) -> None:
-        self.is_closed = False
-        self.idle_since = 0.0
-        self._on_idle = on_idle
-        self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[int] | None = None
-        self._received = b""
-
-    async def exchange(self, request: bytes) -> int:
-        assert self._transport is not None
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._answer = answer
-        self._transport.write(request)
-        try:
-            return await answer
-        except asyncio.CancelledError:
-            self.close()
-            raise
+    def receive_rest(self, end: float) -> None:
+        """Take the answers to all requests, until then at most."""
+        while self._busy and (left := end - time.perf_counter()) > 0:
+            self._receive(left)
 
     def close(self) -> None:
-        self.is_closed = True
-        if self._transport is not None:
-            self._transport.abort()
+        """Close all connections; requests without an answer get none."""
+        for connection in self._busy:
+            self._end(connection.due, NO_ANSWER)
+        for connection in [*self._idle, *self._busy]:
+            self._close(connection)
+        self._selector.close()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class
+    def _receive(self, seconds: float) -> None:
+        for key, _ in self._selector.select(seconds):
+            connection: _Connection = key.data
+            try:
+                status = connection.receive()
+            except OSError:  # of an idle connection, too, which the server may close
+                if connection in self._busy:
+                    self._end(connection.due, NO_ANSWER)
+                self._close(connection)
+                continue
+            if status is not None:
+                self._end(connection.due, status)
+                self._busy.remove(connection)
+                self._idle.append(connection)
 
-    def data_received(self, data: bytes) -> None:
+    def _end(self, due: float, status: int) -> None:
+        self.outcomes.append((due, Outcome(status, time.perf_counter() - due)))
+
+    def _idle_connection(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.idle_since > time.perf_counter() - IDLE_SECONDS:
+                return connection
+            self._close(connection)
+        return None
+
+    def _new_connection(self) -> _Connection:
+        connection = _Connection(self._port, self._address, len(self._request))
+        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        return connection
+
+    def _close(self, connection: _Connection) -> None:
+        self._selector.unregister(connection.socket)
+        connection.socket.close()
+        self._busy.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+
+class _Connection:
+    """A persistent connection with one request at a time.
+
+    Attributes:
+        socket: The socket, which never blocks.
+        due: When its last request was due.
+        idle_since: When its last answer ended.
+    """
+
+    def __init__(self, port: int, address: str, request_bytes: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * request_bytes)  # takes a request at once
+        self.socket.setblocking(False)
+        self.due = 0.0
+        self.idle_since = 0.0
+        self._received = b""
+
+    def receive(self) -> int | None:
+        """Take what has arrived, and return the answer's status if it is complete; OSError if the server has closed."""
+        data = self.socket.recv(65536)
+        if not data:
+            raise ConnectionResetError("the server has closed the connection")
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
-        length = re.search(rb"(?i)content-length: (\d+)", head) if end else None
-        if length is None or len(body) < int(length[1]) or self._answer is None or self._answer.done():
-            return
+        length = _LENGTH.search(head) if end else None
+        if length is None or len(body) < int(length[1]):
+            return None
         self._received = b""
-        self._answer.set_result(int(head.split(b" ", 2)[1]))
-        if re.search(rb"(?i)connection: close", head):
-            self.close()
-        else:
-            self.idle_since = asyncio.get_running_loop().time()
-            self._on_idle(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.is_closed = True
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(NO_ANSWER)
+        self.idle_since = -math.inf if _CLOSES.search(head) else time.perf_counter()
+        return int(head.split(b" ", 2)[1])

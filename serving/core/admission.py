@@ -44,13 +44,12 @@ class Admission:
         self._backlog = backlog or Backlog()
         self._bytes: Counter[str] = Counter()  # by caller
         self._uploads: dict[Place, None] = {}  # whose body is arriving, in order of arrival
-        self._running: dict[Place, None] = {}  # whose body has arrived, in that order
-        self._running_by_caller: Counter[str] = Counter()
+        self._running: dict[str, dict[Place, None]] = {}  # by caller, whose body has arrived, in that order
 
     @property
     def running(self) -> int:
         """Number of requests that wait or run, whose body has arrived."""
-        return len(self._running)
+        return sum(map(len, self._running.values()))
 
     @property
     def uploading(self) -> int:
@@ -72,7 +71,7 @@ class Admission:
         Raises:
             OverloadedError: There is no place, or the answer would come after the deadline.
         """
-        if len(self._running) >= self.max_requests and self._greediest(caller) is None:
+        if self.running >= self.max_requests and self._greediest(caller) is None:
             raise self._full(caller)
         allowed = self.timeout_seconds if timeout_seconds is None else min(timeout_seconds, self.timeout_seconds)
         expected = self._backlog.expected_seconds(caller)
@@ -108,7 +107,7 @@ class Admission:
 
     def _full(self, caller: Caller) -> OverloadedError:
         return self._refusal(
-            f"{len(self._running)} requests are waiting or running; try again",
+            f"{self.running} requests are waiting or running; try again",
             retry_after=self._backlog.expected_seconds(caller),
             reason="pending",
         )
@@ -119,12 +118,18 @@ class Admission:
 
     def _greediest(self, caller: Caller) -> Place | None:
         """Return the newest running request of the caller with the most, if it has more than `caller` would have."""
-        own = (self._running_by_caller[caller.name] + 1) / caller.weight
-        shares = {place.caller.name: place.share for place in self._running}
-        name = max(shares, key=shares.__getitem__, default="")
-        if name == caller.name or shares.get(name, 0) <= own:
+        own = (self._number(caller) + 1) / caller.weight
+        newest = max((next(reversed(places)) for places in self._running.values()), key=self._share, default=None)
+        if newest is None or newest.caller.name == caller.name or self._share(newest) <= own:
             return None
-        return next(place for place in reversed(self._running) if place.caller.name == name)
+        return newest
+
+    def _share(self, place: Place) -> float:
+        """Return the number of running requests of a place's caller for its weight."""
+        return self._number(place.caller) / place.caller.weight
+
+    def _number(self, caller: Caller) -> int:
+        return len(self._running.get(caller.name, ()))
 
     def _make_room(self, caller: Caller, size: int) -> None:
         """Free memory for `size` more bytes of a caller, taken from callers that hold more than it will hold."""
@@ -160,11 +165,6 @@ class Place:
         self.give_up = give_up
         self.size = 0
 
-    @property
-    def share(self) -> float:
-        """Running requests of the caller for its weight."""
-        return self._admission._running_by_caller[self.caller.name] / self.caller.weight
-
     def grow_to(self, size: int) -> None:
         """Hold `size` bytes, unless the place holds more already.
 
@@ -183,15 +183,14 @@ class Place:
             OverloadedError: They are all taken.
         """
         admission = self._admission
-        if len(admission._running) >= admission.max_requests:
+        if admission.running >= admission.max_requests:
             victim = admission._greediest(self.caller)
             if victim is None:
                 raise admission._full(self.caller)
             victim.leave()
             victim.give_up()
         admission._uploads.pop(self, None)
-        admission._running[self] = None
-        admission._running_by_caller[self.caller.name] += 1
+        admission._running.setdefault(self.caller.name, {})[self] = None
 
     def leave(self) -> None:
         """Free what the request holds. A place that was left may be left again."""
@@ -199,9 +198,9 @@ class Place:
         admission._uploads.pop(self, None)
         admission._bytes[name] -= self.size
         self.size = 0
-        if self in admission._running:
-            del admission._running[self]
-            admission._running_by_caller[name] -= 1
-        for counts in (admission._bytes, admission._running_by_caller):
-            if not counts[name]:
-                del counts[name]
+        if not admission._bytes[name]:
+            del admission._bytes[name]
+        running = admission._running.get(name, {})
+        running.pop(self, None)
+        if not running:
+            admission._running.pop(name, None)

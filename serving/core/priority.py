@@ -9,8 +9,12 @@ import sys
 import threading
 from typing import Final
 
-LOWEST: Final = 19
-"""The niceness of threads that compute."""
+COMPUTING: Final = 10
+"""The least niceness of threads that compute.
+
+Refusals come no sooner with more, which would leave those threads next to nothing beside a busy program of the same
+session: a tenth of a core with 10, a seventieth with 19.
+"""
 URGENT_SECONDS: Final = 1.0
 """How long the event loop is urgent after a refusal, at least."""
 
@@ -60,7 +64,8 @@ def give_way() -> None:
     processor. Only Linux has priorities of threads.
     """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, max(COMPUTING, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _set_policy(name: str) -> None:
