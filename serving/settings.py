@@ -129,7 +129,10 @@ class Settings(BaseSettings):
     )
     max_images: int = Field(32, ge=1, description="Largest number of images in a request.")
     max_pending: int = Field(
-        64, ge=1, description="Requests that may wait or run at the same time; further requests get 503."
+        default_factory=lambda given: max(64, 16 * usable_cores() // given.get("processes", 1)),
+        ge=1,
+        description="Requests that may wait or run at the same time in each process; further requests get 503. "
+        "Default: 16 for each core that the gateway may use, divided by `processes`, and 64 at least.",
     )
     max_bodies_mb: float | None = Field(
         None, gt=0, description="All request bodies at the same time, in MB; default: five of the largest."

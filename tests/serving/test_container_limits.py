@@ -31,6 +31,15 @@ def test_threads_streams_and_workers_follow_from_the_cores_or_from_the_setting(
     assert (settings.threads, settings.streams, settings.workers) == (3, 1, 7)
 
 
+@pytest.mark.parametrize(("cores", "processes", "pending"), [(1, 1, 64), (2, 1, 64), (64, 1, 1024), (64, 4, 256)])
+def test_more_requests_may_wait_where_there_are_more_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, pending: int
+) -> None:
+    monkeypatch.setattr("serving.settings.usable_cores", lambda: cores)
+    assert Settings(processes=processes).max_pending == pending
+    assert Settings(processes=processes, max_pending=7).max_pending == 7
+
+
 def test_an_invalid_number_of_threads_is_one_error() -> None:
     with pytest.raises(ValueError, match=r"^setting threads \(KERAS_ARCHS_THREADS\): [^;]*; got 0$"):
         serve(threads=0)
