@@ -104,7 +104,8 @@ class _Sender:
                 self._close(connection)
 
     def receive_until(self, end: float) -> None:
-        """Take the answers that arrive until then, on the clock of `time.perf_counter`."""
+        """Take the answers that arrive until then, on the clock of `time.perf_counter`, and those that are there."""
+        self._receive(max(0.0, end - time.perf_counter()))
         while (left := end - time.perf_counter()) > 0:
             self._receive(left)
 
@@ -126,15 +127,18 @@ class _Sender:
             connection: _Connection = key.data
             try:
                 status = connection.receive()
-            except OSError:  # of an idle connection, too, which the server may close
-                if connection in self._busy:
-                    self._end(connection.due, NO_ANSWER)
-                self._close(connection)
+            except OSError:
+                status = NO_ANSWER
+            if status is None:
                 continue
-            if status is not None:
+            is_answer = connection in self._busy  # and no server that closes an idle connection
+            if is_answer:
                 self._end(connection.due, status)
+            if is_answer and status != NO_ANSWER:
                 self._busy.remove(connection)
                 self._idle.append(connection)
+            else:
+                self._close(connection)
 
     def _end(self, due: float, status: int) -> None:
         self.outcomes.append((due, Outcome(status, time.perf_counter() - due)))
