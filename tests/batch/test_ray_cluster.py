@@ -104,7 +104,7 @@ def local_run(tmp_path_factory: pytest.TempPathFactory, many_photos: Path, work:
             assert child.stderr is not None
             errors = child.stderr.read()
             assert child.returncode == 0, errors
-        _, left = psutil.wait_procs(processes.values(), timeout=20)
+        _, left = psutil.wait_procs(processes.values(), timeout=60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Seen(out.read_bytes(), errors, listening, names, left)
@@ -196,7 +196,7 @@ def test_the_same_command_goes_on_where_an_interrupted_one_was(
             wait_until(lambda: child.poll() is not None or len(list(shards.glob("part-*"))) == 14)
             processes = list(processes_of(child.pid))
             child.send_signal(how)
-            _, errors = child.communicate(timeout=60)
+            _, errors = child.communicate(timeout=300)
         finally:
             child.kill()
     assert child.returncode == status, errors
@@ -211,7 +211,7 @@ def test_the_same_command_goes_on_where_an_interrupted_one_was(
 
     (tmp_path / "59.jpg").replace(stuck_photos / "59.jpg")
     again = [*same, "--json"]
-    done = subprocess.run(again, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(again, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     # none if the cluster, which waits half a minute for a client that comes back, was faster with the last shard
     assert json.loads(done.stdout)["computed"] in ({4} if address == "local" else {0, 4})
@@ -231,7 +231,7 @@ def test_the_error_of_a_node_has_nothing_of_ray_in_it(tmp_path: Path, work: Work
     nothing = tmp_path / "nothing"
     nothing.mkdir()
     failing = command(nothing, work, tmp_path / "table.parquet", address)
-    done = subprocess.run(failing, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(failing, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (2, f"error: no images in {nothing}\n")
 
 
