@@ -7,17 +7,18 @@ generator shares the processor with the gateway that it measures: hence plain so
 from __future__ import annotations
 
 import math
-import random
 import re
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+
+from keras_archs.loadtest.loops import offsets
 
 WARM_UP_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 60.0
@@ -55,9 +56,9 @@ def open_loop(port: int, request: bytes, *, rate: float, seconds: float, address
     """
     with closing(_Sender(port, request, address)) as sender:
         start = time.perf_counter()
-        for due in _moments(start, rate, WARM_UP_SECONDS + seconds):
-            sender.receive_until(due)
-            sender.send(due)
+        for offset in offsets(rate, WARM_UP_SECONDS + seconds):
+            sender.receive_until(start + offset)
+            sender.send(start + offset)
         sender.receive_rest(time.perf_counter() + ANSWER_SECONDS)
     return [outcome for due, outcome in sender.outcomes if due >= start + WARM_UP_SECONDS]
 
@@ -65,13 +66,6 @@ def open_loop(port: int, request: bytes, *, rate: float, seconds: float, address
 def percentile_ms(outcomes: Sequence[Outcome], percent: float) -> float:
     """Return a percentile of the latencies in ms; NaN without outcomes."""
     return float(np.percentile([1000 * outcome.seconds for outcome in outcomes], percent)) if outcomes else float("nan")
-
-
-def _moments(start: float, rate: float, seconds: float) -> Iterator[float]:
-    chance = random.Random(0)
-    due = start
-    while (due := due + chance.expovariate(rate)) < start + seconds:
-        yield due
 
 
 class _Sender:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -15,6 +14,8 @@ from typing import cast
 import httptools
 import psutil
 import uvloop
+
+from keras_archs.loadtest.loops import offsets
 
 ANSWERED = 200
 FAILED = 0
@@ -88,7 +89,7 @@ def closed_loop(target: Target, *, clients: int, seconds: float) -> Outcome:
     return uvloop.run(_measured(target, seconds, lambda outcome: _closed(target, clients, outcome)))
 
 
-def open_loop(target: Target, *, rate: float, seconds: float, deadline: float, seed: int = 0) -> Outcome:
+def open_loop(target: Target, *, rate: float, seconds: float, deadline: float) -> Outcome:
     """Send requests at random moments, whether or not earlier ones were answered; run it in a process of its own.
 
     Args:
@@ -96,9 +97,8 @@ def open_loop(target: Target, *, rate: float, seconds: float, deadline: float, s
         rate: Requests per second, on average.
         seconds: Length of the measurement.
         deadline: Seconds after which a client gives up and closes its connection.
-        seed: Seed of the moments.
     """
-    return uvloop.run(_measured(target, seconds, lambda outcome: _open(target, rate, deadline, seed, outcome)))
+    return uvloop.run(_measured(target, seconds, lambda outcome: _open(target, rate, deadline, outcome)))
 
 
 async def _measured(target: Target, seconds: float, load: Callable[[Outcome], Awaitable[None]]) -> Outcome:
@@ -134,9 +134,8 @@ async def _closed(target: Target, clients: int, outcome: Outcome) -> None:
     await asyncio.gather(*(client() for _ in range(clients)))
 
 
-async def _open(target: Target, rate: float, deadline: float, seed: int, outcome: Outcome) -> None:
+async def _open(target: Target, rate: float, deadline: float, outcome: Outcome) -> None:
     idle: list[_Connection] = []
-    moments = random.Random(seed)
     requests = itertools.cycle(target.requests)
 
     async def client(due: float, request: bytes) -> None:
@@ -150,9 +149,10 @@ async def _open(target: Target, rate: float, deadline: float, seed: int, outcome
         if connection is not None:
             idle.append(connection)
 
-    due = outcome.end - outcome.seconds
+    start = outcome.end - outcome.seconds
     async with asyncio.TaskGroup() as tasks:
-        while (due := due + moments.expovariate(rate)) < outcome.end:
+        for offset in offsets(rate, outcome.seconds):
+            due = start + offset
             await asyncio.sleep(due - time.perf_counter())
             tasks.create_task(client(due, next(requests)))
     for connection in idle:

@@ -78,7 +78,7 @@ async def open_loop(
     end = start + seconds
     with _lasting(recorder, start, end):
         async with asyncio.TaskGroup() as tasks:
-            for offset in takewhile(lambda offset: offset < seconds, _offsets(rate, arrivals)):
+            for offset in offsets(rate, seconds, arrivals):
                 due = start + offset
                 await _until(due)
                 recorder.late(time.perf_counter() - due)
@@ -90,12 +90,20 @@ def endless(requests: list[LoadRequest]) -> Iterator[LoadRequest]:
     return cycle(requests)
 
 
-def _offsets(rate: float, arrivals: Arrivals) -> Iterator[float]:
-    """Return the seconds from the start to each request."""
+def offsets(rate: float, seconds: float, arrivals: Arrivals = "poisson") -> Iterator[float]:
+    """Return the seconds from the start to each request of an open loop.
+
+    Args:
+        rate: Requests per second.
+        seconds: Time after which no request is sent.
+        arrivals: As for `open_loop`.
+    """
     if arrivals == "constant":
-        return (number / rate for number in count())
-    chance = random.Random(0)  # noqa: S311  not for secrets
-    return accumulate(chance.expovariate(rate) for _ in repeat(None))
+        moments: Iterator[float] = (number / rate for number in count())
+    else:
+        chance = random.Random(0)  # noqa: S311  not for secrets
+        moments = accumulate(chance.expovariate(rate) for _ in repeat(None))
+    return takewhile(lambda offset: offset < seconds, moments)
 
 
 async def _recorded(send: Send, request: LoadRequest, recorder: Recorder, *, due: float, end: float) -> None:
