@@ -1,15 +1,17 @@
 """Open-loop load: requests at a given rate, whether or not earlier requests were answered, as independent users send.
 
-A latency counts from the moment at which a request was due, so that a generator that falls behind hides nothing. The
-generator shares the processor with the gateway that it measures: hence plain sockets, and no task for each request.
+A latency counts from the moment at which a request was due, so that a generator that falls behind hides nothing, to the
+moment at which the answer arrived, which Linux notes. So the generator, which shares the processor with the gateway
+that it measures, need not wake up for answers: it takes them when the next request is due.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import selectors
+import select
 import socket
+import struct
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -27,6 +29,9 @@ IDLE_SECONDS: Final = 2.0
 NO_ANSWER: Final = 0
 """Status of a request whose connection ended, or that got no answer within `ANSWER_SECONDS` after the last request."""
 
+_SO_TIMESTAMPNS: Final = 35
+"""Option of Linux' sockets, which Python has no name for: data comes with the time at which it arrived."""
+_TIMESPEC: Final = struct.Struct("@ll")
 _LENGTH: Final = re.compile(rb"(?i)content-length: (\d+)")
 _CLOSES: Final = re.compile(rb"(?i)connection: close")
 
@@ -37,15 +42,48 @@ class Outcome:
 
     Attributes:
         status: HTTP status, or `NO_ANSWER`.
-        seconds: Time from the moment at which the request was due to the end of the answer.
+        due: When the request was due, in seconds from the start of the measurement; negative during the warm-up.
+        seconds: Time from then to the end of the answer.
     """
 
     status: int
+    due: float
     seconds: float
 
 
-def open_loop(port: int, request: bytes, *, rate: float, seconds: float, address: str = "127.0.0.1") -> list[Outcome]:
-    """Send a request at random times, `rate` times a second on average, and return the outcomes after the warm-up.
+@dataclass(frozen=True)
+class Load:
+    """Measurements of one load.
+
+    Attributes:
+        seconds: Length of the measurement.
+        outcomes: What became of all requests, of the warm-up, too.
+    """
+
+    seconds: float
+    outcomes: list[Outcome]
+
+    @property
+    def measured(self) -> list[Outcome]:
+        """What became of the requests that were due during the measurement."""
+        return [outcome for outcome in self.outcomes if outcome.due >= 0]
+
+    def goodput(self, deadline: float | None) -> float:
+        """Return the good answers per second: those with status 200 that came in time, and during the measurement.
+
+        What waits when the measurement begins is answered in it, and what waits at its end is not: otherwise a queue
+        that grows would count as answered.
+        """
+        good = (
+            outcome
+            for outcome in self.outcomes
+            if outcome.status == 200 and (deadline is None or outcome.seconds <= deadline)
+        )
+        return sum(0 <= outcome.due + outcome.seconds < self.seconds for outcome in good) / self.seconds
+
+
+def open_loop(port: int, request: bytes, *, rate: float, seconds: float, address: str = "127.0.0.1") -> Load:
+    """Send a request at random times, `rate` times a second on average, and return what became of the requests.
 
     Args:
         port: Port of the gateway on this machine.
@@ -54,13 +92,16 @@ def open_loop(port: int, request: bytes, *, rate: float, seconds: float, address
         seconds: Length of the measurement, after `WARM_UP_SECONDS`.
         address: Loopback address from which the requests come; the gateway tells callers without keys apart by it.
     """
+    moments = list(offsets(rate, WARM_UP_SECONDS + seconds))
     with closing(_Sender(port, request, address)) as sender:
-        start = time.perf_counter()
-        for offset in offsets(rate, WARM_UP_SECONDS + seconds):
-            sender.receive_until(start + offset)
-            sender.send(start + offset)
-        sender.receive_rest(time.perf_counter() + ANSWER_SECONDS)
-    return [outcome for due, outcome in sender.outcomes if due >= start + WARM_UP_SECONDS]
+        start = time.time()
+        for moment in moments:
+            time.sleep(max(0.0, start + moment - time.time()))
+            sender.take_answers()
+            sender.send(start + moment)
+        sender.take_rest(time.time() + ANSWER_SECONDS)
+    begin = start + WARM_UP_SECONDS
+    return Load(seconds, [Outcome(status, due - begin, end - due) for status, due, end in sender.ended])
 
 
 def percentile_ms(outcomes: Sequence[Outcome], percent: float) -> float:
@@ -71,16 +112,19 @@ def percentile_ms(outcomes: Sequence[Outcome], percent: float) -> float:
 class _Sender:
     """Sends requests on idle connections, or on new connections, and takes the answers.
 
+    Times are those of `time.time`, the clock by which Linux notes when data arrives.
+
     Attributes:
-        outcomes: When each request was due, and what became of it, in the order in which they ended.
+        ended: Status of each request, when it was due, and when it ended.
     """
 
     def __init__(self, port: int, request: bytes, address: str) -> None:
-        self.outcomes: list[tuple[float, Outcome]] = []
+        self.ended: list[tuple[int, float, float]] = []
         self._port = port
         self._request = request
         self._address = address
-        self._selector = selectors.DefaultSelector()
+        self._poll = select.epoll()
+        self._connections: dict[int, _Connection] = {}  # by file descriptor
         self._idle: list[_Connection] = []  # the last used is last
         self._busy: set[_Connection] = set()
 
@@ -93,32 +137,14 @@ class _Sender:
             self._busy.add(connection)
             connection.socket.sendall(self._request)
         except OSError:
-            self._end(due, NO_ANSWER)
+            self.ended.append((NO_ANSWER, due, time.time()))
             if connection is not None:
                 self._close(connection)
 
-    def receive_until(self, end: float) -> None:
-        """Take the answers that arrive until then, on the clock of `time.perf_counter`, and those that are there."""
-        self._receive(max(0.0, end - time.perf_counter()))
-        while (left := end - time.perf_counter()) > 0:
-            self._receive(left)
-
-    def receive_rest(self, end: float) -> None:
-        """Take the answers to all requests, until then at most."""
-        while self._busy and (left := end - time.perf_counter()) > 0:
-            self._receive(left)
-
-    def close(self) -> None:
-        """Close all connections; requests without an answer get none."""
-        for connection in self._busy:
-            self._end(connection.due, NO_ANSWER)
-        for connection in [*self._idle, *self._busy]:
-            self._close(connection)
-        self._selector.close()
-
-    def _receive(self, seconds: float) -> None:
-        for key, _ in self._selector.select(seconds):
-            connection: _Connection = key.data
+    def take_answers(self, seconds: float = 0.0) -> None:
+        """Take the answers that have arrived, or wait for the next answer."""
+        for descriptor, _ in self._poll.poll(seconds):
+            connection = self._connections[descriptor]
             try:
                 status = connection.receive()
             except OSError:
@@ -127,31 +153,43 @@ class _Sender:
                 continue
             is_answer = connection in self._busy  # and no server that closes an idle connection
             if is_answer:
-                self._end(connection.due, status)
+                self.ended.append((status, connection.due, connection.received_at))
             if is_answer and status != NO_ANSWER:
                 self._busy.remove(connection)
                 self._idle.append(connection)
             else:
                 self._close(connection)
 
-    def _end(self, due: float, status: int) -> None:
-        self.outcomes.append((due, Outcome(status, time.perf_counter() - due)))
+    def take_rest(self, end: float) -> None:
+        """Take the answers to all requests, until then at most."""
+        while self._busy and (left := end - time.time()) > 0:
+            self.take_answers(left)
+
+    def close(self) -> None:
+        """Close all connections; requests without an answer get none."""
+        now = time.time()
+        self.ended += [(NO_ANSWER, connection.due, now) for connection in self._busy]
+        for connection in [*self._idle, *self._busy]:
+            self._close(connection)
+        self._poll.close()
 
     def _idle_connection(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
-            if connection.idle_since > time.perf_counter() - IDLE_SECONDS:
+            if connection.idle_since > time.time() - IDLE_SECONDS:
                 return connection
             self._close(connection)
         return None
 
     def _new_connection(self) -> _Connection:
         connection = _Connection(self._port, self._address, len(self._request))
-        self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+        self._connections[connection.socket.fileno()] = connection
+        self._poll.register(connection.socket, select.EPOLLIN)
         return connection
 
     def _close(self, connection: _Connection) -> None:
-        self._selector.unregister(connection.socket)
+        self._poll.unregister(connection.socket)
+        del self._connections[connection.socket.fileno()]
         connection.socket.close()
         self._busy.discard(connection)
         if connection in self._idle:
@@ -164,27 +202,34 @@ class _Connection:
     Attributes:
         socket: The socket, which never blocks.
         due: When its last request was due.
+        received_at: When data arrived last, or when the server had closed the connection.
         idle_since: When its last answer ended.
     """
 
     def __init__(self, port: int, address: str, request_bytes: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=(address, 0))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * request_bytes)  # takes a request at once
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         self.socket.setblocking(False)
         self.due = 0.0
+        self.received_at = 0.0
         self.idle_since = 0.0
         self._received = b""
 
     def receive(self) -> int | None:
         """Take what has arrived, and return the answer's status if it is complete; OSError if the server has closed."""
-        data = self.socket.recv(65536)
+        self.received_at = time.time()
+        data, notes, _, _ = self.socket.recvmsg(65536, socket.CMSG_SPACE(_TIMESPEC.size))
         if not data:
             raise ConnectionResetError("the server has closed the connection")
+        for _, _, note in notes:  # none for the first data of the first connection: Linux begins a little later
+            seconds, nanoseconds = _TIMESPEC.unpack(note)
+            self.received_at = seconds + nanoseconds / 1e9
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
         length = _LENGTH.search(head) if end else None
         if length is None or len(body) < int(length[1]):
             return None
         self._received = b""
-        self.idle_since = -math.inf if _CLOSES.search(head) else time.perf_counter()
+        self.idle_since = -math.inf if _CLOSES.search(head) else time.time()
         return int(head.split(b" ", 2)[1])

@@ -8,6 +8,9 @@ column is empty if `--times` is without 1. The load comes from a process on the 
 from the gateway. So `of control` compares with a load that costs the same to send: the gateway at its capacity, while
 all that exceeds the capacity goes to another server, which does nothing but refuse.
 
+The speed of a shared machine changes from one second to the next. So each round measures the capacity anew and all
+loads for a short time, the next round in the opposite order, and ratios are those of the sums over all rounds.
+
 Greedy and slow clients have loopback addresses of their own, as callers without keys are told apart by address.
 """
 
@@ -29,7 +32,7 @@ import typer
 from benchmarks.closed_loop import TIMEOUT_SECONDS, http_request, in_process, load_gateway
 from benchmarks.common import machine, picture, show, write_json
 from benchmarks.gateway import publish_by_name, read_assignments, running
-from benchmarks.open_loop import WARM_UP_SECONDS, Outcome, open_loop, percentile_ms
+from benchmarks.open_loop import WARM_UP_SECONDS, open_loop, percentile_ms
 from benchmarks.refusing_server import refusing_server
 from benchmarks.slow_clients import slow_clients
 
@@ -88,8 +91,8 @@ def main(
     repository: Annotated[Path | None, typer.Option(help="Repository in which the model is published already.")] = None,
     times: Annotated[str, typer.Option(help="Loads as multiples of the capacity, comma-separated.")] = "1,1.5,3",
     deadline: Annotated[float, typer.Option(min=0.01, help="Short deadline of clients, in seconds.")] = 0.3,
-    seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of a load.")] = 6,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are shown.")] = 3,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of a load.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are shown, and ratios of sums.")] = 6,
     slow: Annotated[int, typer.Option(min=0, help="Number of slow clients; 0 for no such measurement.")] = 1000,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as JSON.")] = None,
 ) -> None:
@@ -106,19 +109,18 @@ def main(
         }
         with running(values) as gateway, refusing_server() as refuser:
             path, image = f"/classify/{model}", picture()
-            measured = [
-                in_process(
+            capacities, rows = [], []
+            for number in range(rounds):
+                capacity = in_process(
                     load_gateway, gateway.port, gateway.process.pid, path, image, clients=CLIENTS, seconds=seconds
                 ).rate
-                for _ in range(rounds)
-            ]
-            capacity = median(measured)
+                capacities.append(capacity)
+                rows += [
+                    measure(gateway.port, gateway.process, refuser, path, image, capacity, limit, multiple, seconds)
+                    for limit, multiple in (loads if number % 2 == 0 else reversed(loads))
+                ]
+            capacity = median(capacities)
             print(f"{model}: capacity {capacity:.0f} requests/s; {about['cpu']}, load before: {about['load_before']}")
-            rows = [
-                measure(gateway.port, gateway.process, refuser, path, image, capacity, limit, multiple, seconds)
-                for _ in range(rounds)
-                for limit, multiple in loads
-            ]
             beside = [
                 row for _ in range(rounds) for row in measure_beside(gateway.port, path, image, capacity, slow, seconds)
             ]
@@ -147,17 +149,18 @@ def measure(
     if times > 1:
         at_capacity = functools.partial(load, port, rate=capacity)
         excess = functools.partial(load, refuser, rate=(times - 1) * capacity)
-        control = len(good_answers(together(at_capacity, excess)[0], deadline)) / seconds
+        control = together(at_capacity, excess)[0].goodput(deadline)
     before = process.cpu_times()
-    (outcomes,) = together(functools.partial(load, port, rate=times * capacity))
+    (sent,) = together(functools.partial(load, port, rate=times * capacity))
     after = process.cpu_times()
+    outcomes = sent.measured
     accepted = [outcome for outcome in outcomes if outcome.status == 200]
     refused = [outcome for outcome in outcomes if outcome.status in (429, 503)]
     return Row(
         deadline=deadline,
         times=times,
         sent=len(outcomes) / seconds,
-        goodput=len(good_answers(outcomes, deadline)) / seconds,
+        goodput=sent.goodput(deadline),
         accepted_p50=percentile_ms(accepted, 50),
         accepted_p99=percentile_ms(accepted, 99),
         refused_p50=percentile_ms(refused, 50),
@@ -166,13 +169,6 @@ def measure(
         cpu=(after.user + after.system - before.user - before.system) / (WARM_UP_SECONDS + seconds),
         statuses=dict(Counter(outcome.status for outcome in outcomes)),
     )
-
-
-def good_answers(outcomes: list[Outcome], deadline: float | None) -> list[Outcome]:
-    """Return the answers with status 200 that came in time."""
-    return [
-        outcome for outcome in outcomes if outcome.status == 200 and (deadline is None or outcome.seconds <= deadline)
-    ]
 
 
 def measure_beside(port: int, path: str, image: bytes, capacity: float, slow: int, seconds: float) -> Iterator[Beside]:
@@ -185,7 +181,7 @@ def measure_beside(port: int, path: str, image: bytes, capacity: float, slow: in
     if slow:
         loads |= {"alone again": (modest,), f"{slow} slow clients": (modest, idle)}
     for others, calls in loads.items():
-        outcomes = together(*calls)[0]
+        outcomes = together(*calls)[0].measured
         accepted = [outcome for outcome in outcomes if outcome.status == 200]
         share = len(accepted) / len(outcomes)
         yield Beside(others, share, percentile_ms(accepted, 50), percentile_ms(accepted, 99))
@@ -221,15 +217,15 @@ def show_rows(by_load: dict[tuple[float | None, float], list[Row]]) -> None:
     """Print the medians of each load."""
     lines = []
     for (deadline, times), rows in by_load.items():
-        reference = by_load.get((deadline, 1.0), [])
-        shares = [row.goodput / base.goodput for row, base in zip(rows, reference, strict=False) if base.goodput]
-        of_control = [row.goodput / row.control for row in rows if row.control]
+        goodput = sum(row.goodput for row in rows)
+        at_capacity = sum(row.goodput for row in by_load.get((deadline, 1.0), []))
+        control = sum(row.control or 0.0 for row in rows)
         statuses = sum((Counter(row.statuses) for row in rows), Counter[int]())
         lines.append(
             (
                 f"{times:g}x" + (f", {deadline:g} s" if deadline else ""),
                 *(f"{median(getattr(row, name) for row in rows):.0f}" for name in ("sent", "goodput")),
-                *(f"{median(parts):.2f}" if parts else "" for parts in (shares, of_control)),
+                *(f"{goodput / other:.2f}" if other else "" for other in (at_capacity, control)),
                 *(
                     f"{median(getattr(row, name) for row in rows):.1f}"
                     for name in ("accepted_p50", "accepted_p99", "refused_p50", "refused_p99")
