@@ -7,12 +7,13 @@ there is more to find out, such as whether a credential that is not known yet is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from contextvars import copy_context
 from typing import Any, Final
+from uuid import uuid4
 
 from asgi_correlation_id import correlation_id
-from starlette.requests import Request
 from starlette.types import Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -21,13 +22,16 @@ from serving.core.access import Access, Caller, credentials_in
 from serving.core.admission import Admission
 from serving.core.errors import OverloadedError
 from serving.protocols.exchanges import Recorder, exchange_of, recorded
+from serving.protocols.failure_log import log_failure
 from serving.protocols.limits import CHEAP_BYTES, declared_bytes, timeout_of
-from serving.protocols.problems import response_to
+from serving.protocols.problems import problem_content
 from serving.protocols.request_ids import safe_request_id
 from serving.protocols.security_headers import ENCODED_HEADERS
 
 FOR_THE_APPLICATION: Final = frozenset({b"expect", b"origin", b"transfer-encoding"})
 """Headers of requests whose answer depends on more than the limits."""
+_GAP: Final = uuid4().hex
+"""Stands for the request id in templates; random, so that nothing that a client sends contains it."""
 
 
 class EarlyRefusal:
@@ -86,13 +90,28 @@ class EarlyRefusal:
         with recorded(exchange, self._recorders):
             exchange.caller = caller.name
             exchange.fail(error)
-            response = response_to(Request(scope), error)
-            body = bytes(response.body)
-            exchange.status, exchange.sent = response.status_code, len(body)
-        fields = [*response.raw_headers, *ENCODED_HEADERS, (b"x-request-id", request_id.encode())]
-        return b"".join(
-            [STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body]
-        )
+            log_failure(error.status, exchange.client, f"{exchange.method} {exchange.path}", str(error))
+            exchange.status, head, parts = _template(exchange.path, str(error), error.retry_after)
+            body = request_id.encode().join(parts)
+            exchange.sent = len(body)
+        return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (head, len(body), request_id.encode(), body)
+
+
+@functools.lru_cache(maxsize=64)
+def _template(path: str, detail: str, retry_after: int | None) -> tuple[int, bytes, list[bytes]]:
+    """Return status, head and body of a refusal, which differs from the next refusal only in the request id.
+
+    The head ends before the length of the body, and the body has gaps for the request id.
+    """
+    error = OverloadedError
+    status, media_type, content = problem_content(
+        path, status=error.status, slug=error.slug, title=error.title, detail=detail, request_id=_GAP
+    )
+    fields = [(b"content-type", media_type.encode()), *ENCODED_HEADERS]
+    if retry_after is not None:
+        fields.append((b"retry-after", b"%d" % retry_after))
+    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+    return status, STATUS_LINE[status] + lines + b"content-length: ", content.split(_GAP.encode())
 
 
 async def _no_application(*_: Any) -> None:

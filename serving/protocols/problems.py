@@ -48,16 +48,24 @@ def problem_response(
 ) -> Response:
     """Build the response for one problem, in the words of the protocol that was asked."""
     path = request.scope["path"]
-    status = _status_below(f"{path}/", status)
     request.state.problem = slug  # for the metrics
+    status, media_type, content = problem_content(
+        path, status=status, slug=slug, title=title, detail=detail, request_id=correlation_id.get() or ""
+    )
     client, *_ = request.scope.get("client") or ("",)
     log_failure(status, client, f"{request.method} {path}", detail)
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
+    return Response(content, status, headers, media_type=media_type)
+
+
+def problem_content(
+    path: str, *, status: int, slug: str, title: str, detail: str, request_id: str
+) -> tuple[int, str, bytes]:
+    """Return status, media type and body of the answer for one problem, in the words of the protocol of a path."""
+    status = _status_below(f"{path}/", status)
     if f"{path}/".startswith((TENSORFLOW_REST, OPEN_INFERENCE)):
-        content = msgspec.json.encode({"error": detail})
-        return Response(content, status, headers, media_type="application/json")
-    content = _document(slug, title, status, detail, path, correlation_id.get() or "")
-    return Response(content, status, headers, media_type=MEDIA_TYPE)
+        return status, "application/json", msgspec.json.encode({"error": detail})
+    return status, MEDIA_TYPE, _document(slug, title, status, detail, path, request_id)
 
 
 def _document(slug: str, title: str, status: int, detail: str, instance: str, request_id: str) -> bytes:

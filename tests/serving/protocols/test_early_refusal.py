@@ -16,6 +16,7 @@ from starlette.types import Scope
 from serving.app import create_app
 from serving.core.access import Access, Caller
 from serving.core.admission import Admission
+from serving.protocols import failure_log
 from serving.protocols.early_refusal import EarlyRefusal
 from serving.protocols.exchanges import Exchange
 from serving.protocols.limits import CHEAP_BYTES
@@ -103,6 +104,25 @@ def test_a_request_without_a_usable_id_gets_a_new_id(application: FastAPI) -> No
         _, headers, document = parsed(application.state.refuse_early(given))
         assert headers["x-request-id"] == document["request_id"]
         assert len(document["request_id"]) == 32
+
+
+def test_equal_refusals_differ_in_their_ids_alone(application: FastAPI) -> None:
+    application.state.admission.max_requests = 0
+    answers = [parsed(application.state.refuse_early(scope(x_request_id=given))) for given in ("a", "a-longer-id")]
+    for (_, headers, document), given in zip(answers, ("a", "a-longer-id"), strict=True):
+        assert headers.pop("x-request-id") == document.pop("request_id") == given
+        del headers["content-length"]  # which `parsed` has compared with the body
+    assert answers[0] == answers[1]
+
+
+def test_each_refusal_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(failure_log, "_allowances", {})  # of which earlier tests may have used much
+    refusal = EarlyRefusal(Access(), full(), [])
+    for _ in range(3):
+        refusal.answer(scope())
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "503 to 192.0.2.1 for POST /classify/net"
+    ] * 3
 
 
 def test_a_refusal_is_recorded_as_every_exchange() -> None:
