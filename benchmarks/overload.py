@@ -20,7 +20,7 @@ import functools
 import multiprocessing
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -32,7 +32,7 @@ import typer
 from benchmarks.closed_loop import TIMEOUT_SECONDS, http_request, in_process, load_gateway
 from benchmarks.common import machine, picture, show, write_json
 from benchmarks.gateway import publish_by_name, read_assignments, running
-from benchmarks.open_loop import WARM_UP_SECONDS, open_loop, percentile_ms
+from benchmarks.open_loop import WARM_UP_SECONDS, Outcome, open_loop, percentile_ms
 from benchmarks.refusing_server import refusing_server
 from benchmarks.slow_clients import slow_clients
 
@@ -92,7 +92,7 @@ def main(
     times: Annotated[str, typer.Option(help="Loads as multiples of the capacity, comma-separated.")] = "1,1.5,3",
     deadline: Annotated[float, typer.Option(min=0.01, help="Short deadline of clients, in seconds.")] = 0.3,
     seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of a load.")] = 4,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians are shown, and ratios of sums.")] = 6,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians of the loads, and ratios of their sums.")] = 6,
     slow: Annotated[int, typer.Option(min=0, help="Number of slow clients; 0 for no such measurement.")] = 1000,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as JSON.")] = None,
 ) -> None:
@@ -121,9 +121,7 @@ def main(
                 ]
             capacity = median(capacities)
             print(f"{model}: capacity {capacity:.0f} requests/s; {about['cpu']}, load before: {about['load_before']}")
-            beside = [
-                row for _ in range(rounds) for row in measure_beside(gateway.port, path, image, capacity, slow, seconds)
-            ]
+            beside = measure_beside(gateway.port, path, image, capacity, slow, seconds, rounds)
     by_load = {load: [row for row in rows if (row.deadline, row.times) == load] for load in loads}
     show_rows(by_load)
     show_beside(beside)
@@ -171,8 +169,10 @@ def measure(
     )
 
 
-def measure_beside(port: int, path: str, image: bytes, capacity: float, slow: int, seconds: float) -> Iterator[Beside]:
-    """Send a modest load alone, beside a greedy client, and beside slow clients."""
+def measure_beside(
+    port: int, path: str, image: bytes, capacity: float, slow: int, seconds: float, rounds: int
+) -> list[Beside]:
+    """Send a modest load alone, beside a greedy client, and beside slow clients; a row sums up all rounds."""
     request = http_request(path, image)
     modest = functools.partial(open_loop, port, request, rate=MODEST * capacity, seconds=seconds)
     greedy = functools.partial(open_loop, port, request, rate=3 * capacity, seconds=seconds, address="127.0.0.2")
@@ -180,11 +180,16 @@ def measure_beside(port: int, path: str, image: bytes, capacity: float, slow: in
     loads: dict[str, tuple[Callable[[], Any], ...]] = {"alone": (modest,), "a greedy client": (modest, greedy)}
     if slow:
         loads |= {"alone again": (modest,), f"{slow} slow clients": (modest, idle)}
-    for others, calls in loads.items():
-        outcomes = together(*calls)[0].measured
+    by_others: dict[str, list[Outcome]] = {others: [] for others in loads}
+    for _ in range(rounds):
+        for others, calls in loads.items():
+            by_others[others] += together(*calls)[0].measured
+    rows = []
+    for others, outcomes in by_others.items():
         accepted = [outcome for outcome in outcomes if outcome.status == 200]
         share = len(accepted) / len(outcomes)
-        yield Beside(others, share, percentile_ms(accepted, 50), percentile_ms(accepted, 99))
+        rows.append(Beside(others, share, percentile_ms(accepted, 50), percentile_ms(accepted, 99)))
+    return rows
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
@@ -194,22 +199,11 @@ def together(*calls: Callable[[], Any]) -> list[Any]:
 
 
 def show_beside(rows: list[Beside]) -> None:
-    """Print the medians beside each kind of other clients."""
-    by_others: dict[str, list[Beside]] = {}
-    for row in rows:
-        by_others.setdefault(row.others, []).append(row)
+    """Print the modest load beside each kind of other clients."""
     show(
         f"a client that sends {MODEST:g} of the capacity; times in ms",
         ("beside", "answered", "p50", "p99"),
-        (
-            (
-                others,
-                f"{median(row.answered for row in group):.3f}",
-                f"{median(row.p50 for row in group):.1f}",
-                f"{median(row.p99 for row in group):.1f}",
-            )
-            for others, group in by_others.items()
-        ),
+        ((row.others, f"{row.answered:.3f}", f"{row.p50:.1f}", f"{row.p99:.1f}") for row in rows),
     )
 
 
