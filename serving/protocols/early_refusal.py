@@ -90,8 +90,8 @@ class EarlyRefusal:
         with recorded(exchange, self._recorders):
             exchange.caller = caller.name
             exchange.fail(error)
-            log_failure(error.status, exchange.client, f"{exchange.method} {exchange.path}", str(error))
             exchange.status, head, parts = _template(exchange.path, str(error), error.retry_after)
+            log_failure(exchange.status, exchange.client, f"{exchange.method} {exchange.path}", str(error))
             body = request_id.encode().join(parts)
             exchange.sent = len(body)
         return b"%b%d\r\nx-request-id: %b\r\n\r\n%b" % (head, len(body), request_id.encode(), body)
