@@ -33,6 +33,9 @@ RESERVED_DESCRIPTORS = 100
 """File descriptors for all but clients' connections: models, libraries, backends, the log."""
 REFUSALS_PER_CORE = 250
 """Refusals a second: they take a twentieth of the processor time, 0.2 ms each."""
+PARTIAL_COLLECTIONS = 100
+"""Collections of young garbage before a full collection, which stops all threads for 0.04 s if 1,000 clients are
+connected, and finds nothing: neither requests, nor connections, nor models leave cycles."""
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +103,7 @@ def _work(settings: Settings, flags: Mapping[str, Any], listeners: list[socket.s
     )
     gc.collect()
     gc.freeze()  # modules are never garbage, and looking through them again and again stops all threads for 0.1 s
+    gc.set_threshold(*gc.get_threshold()[:2], PARTIAL_COLLECTIONS)
     _handle_signals(server)
     if settings.processes == 1:
         _announce(settings, _port(listeners[0]))

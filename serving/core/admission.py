@@ -152,8 +152,7 @@ class Admission:
             held[victim.caller.name] -= victim.size
             lacking -= victim.size
         for victim in victims:
-            victim.leave()
-            victim.give_up()
+            victim.evict()
 
 
 class Place:
@@ -162,8 +161,8 @@ class Place:
     def __init__(self, admission: Admission, caller: Caller, give_up: Callable[[], None]) -> None:
         self._admission = admission
         self.caller = caller
-        self.give_up = give_up
         self.size = 0
+        self._give_up: Callable[[], None] | None = give_up
 
     def grow_to(self, size: int) -> None:
         """Hold `size` bytes, unless the place holds more already.
@@ -187,13 +186,20 @@ class Place:
             victim = admission._greediest(self.caller)
             if victim is None:
                 raise admission._full(self.caller)
-            victim.leave()
-            victim.give_up()
+            victim.evict()
         admission._uploads.pop(self, None)
         admission._running.setdefault(self.caller.name, {})[self] = None
 
+    def evict(self) -> None:
+        """Free what the request holds for another caller, and let the request end."""
+        give_up = self._give_up
+        self.leave()
+        if give_up is not None:
+            give_up()
+
     def leave(self) -> None:
         """Free what the request holds. A place that was left may be left again."""
+        self._give_up = None  # refers to the request, which refers to its place: only the garbage collector frees both
         admission, name = self._admission, self.caller.name
         admission._uploads.pop(self, None)
         admission._bytes[name] -= self.size

@@ -11,7 +11,7 @@ import functools
 import socket
 import time
 import urllib.parse
-from collections import Counter
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -21,6 +21,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from serving.core import errors
+from serving.protocols.open_connections import OpenConnections
 from serving.protocols.problems import connection_problem
 from serving.protocols.refusal_pace import RefusalPace
 from serving.protocols.request_ids import new_request_id
@@ -51,6 +52,7 @@ class ConnectionLimits:
         refuse_early: Returns the whole answer to a request with a body that is refused at its headers, given ASGI's
             scope; None if the application is to be asked.
         refusal_pace: How long a connection whose request was refused at its headers is not read.
+        open: The connections that are open.
     """
 
     connections: int
@@ -60,6 +62,7 @@ class ConnectionLimits:
     on_refusal: Callable[[errors.ServingError], None] = lambda _: None
     refuse_early: Callable[[Scope], bytes | None] = lambda _: None
     refusal_pace: RefusalPace = field(default_factory=RefusalPace)
+    open: OpenConnections[LimitedConnection] = field(default_factory=OpenConnections)
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -73,7 +76,6 @@ class LimitedConnection(HttpToolsProtocol):
         self._limits = limits
         self._head_bytes = 0  # of a request whose headers, or trailers, are incomplete
         self._waiting_since: float | None = None  # for the headers of a request
-        self._uploading_since: float | None = None  # when the headers of a request with a body had arrived
         self._unread_since: float | None = None  # when a client stopped to read
         self._half_closed = False
         self._is_refused = False  # the request whose body arrives
@@ -82,24 +84,21 @@ class LimitedConnection(HttpToolsProtocol):
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def address(self) -> str:
+        """Address of the client, empty if unknown."""
+        return self.client[0] if self.client else ""
+
+    @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection; above the limit, an idle connection gives way, else an upload, else this connection."""
         super().connection_made(transport)
+        if len(self.connections) > self._limits.connections and not self._make_way():
+            self._refuse(self._too_many())
+        self._limits.open.add(self)
         self._waiting_since = time.monotonic()
-        if len(self.connections) <= self._limits.connections:
-            return
-        others = [cast(LimitedConnection, other) for other in self.connections if other is not self]
-        open_ones = [other for other in others if not other.transport.is_closing()]
-        numbers = Counter(other._address for other in open_ones)
-        for since in ("_waiting_since", "_uploading_since"):
-            victims = [other for other in open_ones if getattr(other, since) is not None]
-            if victims:
-                max(victims, key=lambda other: (numbers[other._address], -getattr(other, since)))._give_way()
-                return
-        self._refuse(self._too_many())
 
     def check(self) -> None:
         """Close the connection if its client exceeds a limit on time, or has left."""
@@ -174,9 +173,9 @@ class LimitedConnection(HttpToolsProtocol):
             self.transport.write(refusal)
             return
         self._waiting_since = None
-        self._uploading_since = time.monotonic()
+        self._limits.open.uploading(self)
         super().on_headers_complete()
-        closing = functools.partial(self._close_after_answer, self.cycle)
+        closing = functools.partial(self._close_after_answer, weakref.proxy(self.cycle))
         self.cycle.transport = cast(asyncio.Transport, _ClosedBy(self.transport, closing))
         if self._limits.is_draining:
             self.cycle.keep_alive = False
@@ -196,7 +195,8 @@ class LimitedConnection(HttpToolsProtocol):
             self.on_response_complete()
             self._rest(self._limits.refusal_pace.rest())
             return
-        self._uploading_since = None
+        if self._waiting_since is None:
+            self._limits.open.busy(self)
         super().on_message_complete()
         if not self.pipeline:
             self.flow.resume_reading()
@@ -204,8 +204,9 @@ class LimitedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
-        if not self._is_answering:
+        if not self._is_answering and not self.transport.is_closing():
             self._waiting_since = time.monotonic()
+            self._limits.open.idle(self)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer a client that has closed only its own direction of the connection.
@@ -232,9 +233,12 @@ class LimitedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop to work for a client that has left."""
         super().connection_lost(exc)
+        self._limits.open.remove(self)
         if self._answering is not None and self._task is not None and not self._answering.response_complete:
             self._answering.disconnected = True
             self._task.cancel()
+        # they refer to this connection, and together they would wait for the garbage collector
+        self.cycle = self._answering = None  # type: ignore[assignment]
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
@@ -291,14 +295,18 @@ class LimitedConnection(HttpToolsProtocol):
         connection = self.transport.get_extra_info("socket")
         return bool(connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
 
-    @property
-    def _address(self) -> str:
-        return self.client[0] if self.client else ""
-
     def _too_many(self) -> errors.OverloadedError:
         return errors.OverloadedError(
             f"{self._limits.connections} connections are busy; try again", reason="connections"
         )
+
+    def _make_way(self) -> bool:
+        """Close a connection for this one, if any can give way."""
+        while (other := self._limits.open.take()) is not None:
+            if not other.transport.is_closing():
+                other._give_way()
+                return True
+        return False
 
     def _give_way(self) -> None:
         """Close this connection for another."""
@@ -311,7 +319,7 @@ class LimitedConnection(HttpToolsProtocol):
         """Close the connection; send a problem document, unless it could be taken for another request's answer."""
         self._limits.on_refusal(error)
         request_id = new_request_id()
-        headers, content = contextvars.copy_context().run(connection_problem, error, self._address, request_id)
+        headers, content = contextvars.copy_context().run(connection_problem, error, self.address, request_id)
         if self._is_answering:
             own_body_is_at_fault = self.cycle.more_body and not self.cycle.response_started and not self.pipeline
             self.cycle.disconnected = True

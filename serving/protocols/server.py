@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -11,6 +13,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from types import FrameType
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -18,6 +21,11 @@ from starlette.types import ASGIApp
 from serving.protocols.connections import ConnectionLimits, LimitedConnection
 
 log = logging.getLogger(__name__)
+
+TICKS_PER_SECOND: Final = 10
+"""Calls of `on_tick` per second, by uvicorn."""
+CHECKED_AT_ONCE: Final = 10
+"""Connections that are checked before the event loop looks after requests again."""
 
 
 class GatewayServer(uvicorn.Server):
@@ -40,6 +48,8 @@ class GatewayServer(uvicorn.Server):
         self._on_reload = on_reload
         self._stops_at: float | None = None
         self._must_reload = False
+        self._unchecked: list[Any] = []  # connections
+        self._part = 0  # of them, in each tick
 
     def reload(self) -> None:
         """Take new settings soon; a signal handler may call this method."""
@@ -56,16 +66,15 @@ class GatewayServer(uvicorn.Server):
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Do what a signal has asked for, and check the connections once a second."""
+        """Do what a signal has asked for, and check each connection about once a second."""
         if self._must_reload and self._on_reload is not None:
             self._must_reload = False
             try:
                 await self._on_reload()
             except Exception:  # the server must survive any error in what it reads
                 log.exception("the new settings cannot be taken")
-        if counter % 10 == 0:
-            for connection in list(self.server_state.connections):
-                connection.check()  # type: ignore[union-attr]
+        await self._check_connections()
+        if counter % TICKS_PER_SECOND == 0:
             parent = multiprocessing.parent_process()
             if parent is not None and parent.pid != os.getppid():  # it was killed, and nobody would end this process
                 self._drain()
@@ -73,6 +82,17 @@ class GatewayServer(uvicorn.Server):
         if self._stops_at is not None and time.monotonic() >= self._stops_at:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def _check_connections(self) -> None:
+        """Check a part of the connections: thousands may exceed a limit at the same moment."""
+        if not self._unchecked:
+            self._unchecked = list(self.server_state.connections)
+            self._part = math.ceil(len(self._unchecked) / TICKS_PER_SECOND)
+        part, self._unchecked = self._unchecked[: self._part], self._unchecked[self._part :]
+        for number, connection in enumerate(part):
+            if number % CHECKED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            connection.check()
 
     def _drain(self) -> None:
         self._limits.is_draining = True

@@ -24,7 +24,8 @@ from serving.protocols.connections import (
     ConnectionLimits,
 )
 from serving.protocols.refusal_pace import RefusalPace
-from serving.protocols.server import GatewayServer, create_server
+from serving.protocols.server import TICKS_PER_SECOND, GatewayServer, create_server
+from tests.support.garbage import cyclic_garbage
 
 HEAD = b"GET / HTTP/1.1\r\nHost: gateway\r\n"
 GET = HEAD + b"\r\n"
@@ -654,3 +655,52 @@ def test_a_reload_that_fails_does_not_end_the_server(caplog: pytest.LogCaptureFi
     server.reload()
     assert not asyncio.run(server.on_tick(1))
     assert "the new settings cannot be taken" in caplog.text
+
+
+def test_connections_are_checked_in_ten_parts_a_second() -> None:
+    class Checked:
+        checks = 0
+
+        def check(self) -> None:
+            self.checks += 1
+
+    async def checks_by_tick() -> list[int]:
+        sums = []
+        for number in range(2 * TICKS_PER_SECOND):
+            await server.on_tick(number)
+            sums.append(sum(connection.checks for connection in connections))
+        return sums
+
+    server = create_server(
+        Application(), ConnectionLimits(connections=1, head_seconds=1, answer_seconds=1), shutdown_timeout=1
+    )
+    connections = [Checked() for _ in range(995)]
+    server.server_state.connections = set(connections)  # type: ignore[arg-type]
+    sums = asyncio.run(checks_by_tick())
+    assert sums == [*range(100, 1000, 100), 995, *range(1095, 1995, 100), 1990]
+    assert {connection.checks for connection in connections} == {2}
+
+
+@pytest.mark.parametrize(
+    ("sent", "limits"),
+    [
+        pytest.param(GET * 3, {}, id="pipelined requests"),
+        pytest.param(upload(b"/a", bytes(BLOCK)), {}, id="an upload"),
+        pytest.param(upload(b"/a", bytes(BLOCK))[:-1], {}, id="an upload whose client leaves"),
+        pytest.param(HEAD, {"head_seconds": 0.0}, id="headers that never end"),
+    ],
+)
+def test_a_connection_leaves_nothing_to_the_garbage_collector(sent: bytes, limits: dict[str, Any]) -> None:
+    async def scenario(server: Server) -> None:
+        with cyclic_garbage("serving", "uvicorn") as garbage:
+            client = await server.connect()
+            client.send(sent)
+            answering = asyncio.ensure_future(client.reader.read())
+            await server.until(lambda: server.app.begun > 0 or answering.done())
+            answering.cancel()
+            client.writer.transport.abort()
+            await server.until(lambda: server.connections == 0)
+            await asyncio.sleep(0)  # the event loop forgets the connection
+        assert not garbage
+
+    run(scenario, **limits)

@@ -15,6 +15,7 @@ from serving.core.admission import Admission
 from serving.core.errors import UploadTimeoutError
 from serving.protocols import limits
 from serving.protocols.limits import CHEAP_BYTES, BodyLimit, BodyLimits
+from tests.support.garbage import cyclic_garbage
 
 
 class Application:
@@ -180,3 +181,22 @@ def test_a_body_below_the_least_rate_is_given_up(monkeypatch: pytest.MonkeyPatch
             await gateway.ask(receive=drip)
 
     run(scenario, least_rate=1000)
+
+
+def test_a_request_leaves_nothing_to_the_garbage_collector() -> None:
+    async def scenario(gateway: Gateway) -> None:
+        gateway.admission.max_requests = 1
+        greedy = asyncio.create_task(gateway.ask("greedy"))
+        await gateway.begins(1)
+        assert (await gateway.ask("greedy"))[0] == 503
+        gateway.admission.max_requests = 2
+        other = asyncio.create_task(gateway.ask("greedy"))
+        await gateway.begins(2)
+        modest = asyncio.create_task(gateway.ask("modest"))
+        assert (await other)[0] == 503  # gives its place to the modest client
+        gateway.app.may_answer.set()
+        assert [(await task)[0] for task in (greedy, modest)] == [200, 200]
+
+    with cyclic_garbage("serving") as garbage:
+        run(scenario)
+    assert not garbage
