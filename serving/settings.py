@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         30.0, gt=0, description="Seconds until the whole body must have arrived, and until an answer must be read."
     )
     min_upload_rate: float = Field(
-        1000.0, gt=0, description="Bytes per second that a body must have on average, after the first 5 seconds."
+        1000.0, gt=0, description="Bytes per second that a body must have on average, after the first 20 seconds."
     )
     keys: Path | None = Field(
         None,

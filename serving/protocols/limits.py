@@ -21,8 +21,8 @@ from serving.protocols.problems import response_to
 
 CHEAP_BYTES: Final = 1 << 18
 """Body that is received and dropped after a refusal, because a new connection would cost more."""
-FIRST_SECONDS: Final = 5.0
-"""Seconds in which a body may be slower than the least rate."""
+FIRST_SECONDS: Final = 20.0
+"""Seconds in which a body may be slower than the least rate, as it is when a phone looks for its network."""
 _TIMEOUT: Final = re.compile(rb"(?:^|&)timeout=([^&]*)")
 
 
