@@ -11,7 +11,8 @@ all that exceeds the capacity goes to another server, which does nothing but ref
 The speed of a shared machine changes from one second to the next. So each round measures the capacity anew and all
 loads for a short time, the next round in the opposite order, and ratios are those of the sums over all rounds.
 
-Greedy and slow clients have loopback addresses of their own, as callers without keys are told apart by address.
+Greedy and slow clients have loopback addresses of their own, as callers without keys are told apart by address. Slow
+clients, too, take processor time; so they are also connected to another server, which lets them wait.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from benchmarks.slow_clients import slow_clients
 
 MODEST = 0.25
 """Load of a client beside others, as a multiple of the capacity."""
+BESIDE_SECONDS = 24
+"""Length of a load beside others: slow clients meet limits on time after 10 and 20 s, and p99 needs many requests."""
 CLIENTS = 8
 """Clients of the closed loop that measures the capacity."""
 
@@ -121,7 +124,7 @@ def main(
                 ]
             capacity = median(capacities)
             print(f"{model}: capacity {capacity:.0f} requests/s; {about['cpu']}, load before: {about['load_before']}")
-            beside = measure_beside(gateway.port, path, image, capacity, slow, seconds, rounds)
+            beside = measure_beside(gateway.port, refuser, path, image, capacity, slow, rounds)
     by_load = {load: [row for row in rows if (row.deadline, row.times) == load] for load in loads}
     show_rows(by_load)
     show_beside(beside)
@@ -170,19 +173,25 @@ def measure(
 
 
 def measure_beside(
-    port: int, path: str, image: bytes, capacity: float, slow: int, seconds: float, rounds: int
+    port: int, other_port: int, path: str, image: bytes, capacity: float, slow: int, rounds: int
 ) -> list[Beside]:
     """Send a modest load alone, beside a greedy client, and beside slow clients; a row sums up all rounds."""
     request = http_request(path, image)
-    modest = functools.partial(open_loop, port, request, rate=MODEST * capacity, seconds=seconds)
-    greedy = functools.partial(open_loop, port, request, rate=3 * capacity, seconds=seconds, address="127.0.0.2")
-    idle = functools.partial(slow_clients, port, path, "127.0.0.3", clients=slow, seconds=seconds + WARM_UP_SECONDS)
+    load = functools.partial(open_loop, port, request, seconds=BESIDE_SECONDS)
+    modest = functools.partial(load, rate=MODEST * capacity)
+    greedy = functools.partial(load, rate=3 * capacity, address="127.0.0.2")
+    idle = functools.partial(
+        slow_clients, path=path, address="127.0.0.3", clients=slow, seconds=BESIDE_SECONDS + WARM_UP_SECONDS
+    )
     loads: dict[str, tuple[Callable[[], Any], ...]] = {"alone": (modest,), "a greedy client": (modest, greedy)}
     if slow:
-        loads |= {"alone again": (modest,), f"{slow} slow clients": (modest, idle)}
+        loads |= {
+            f"{slow} slow clients of another server": (modest, functools.partial(idle, other_port)),
+            f"{slow} slow clients": (modest, functools.partial(idle, port)),
+        }
     by_others: dict[str, list[Outcome]] = {others: [] for others in loads}
-    for _ in range(rounds):
-        for others, calls in loads.items():
+    for number in range(rounds):
+        for others, calls in list(loads.items())[:: 1 if number % 2 == 0 else -1]:
             by_others[others] += together(*calls)[0].measured
     rows = []
     for others, outcomes in by_others.items():

@@ -41,7 +41,7 @@ def _serve(port: Connection) -> None:
 
 
 class _Connection(asyncio.Protocol):
-    """Answers when the body of a request, whose headers come in one piece, has arrived."""
+    """Answers when the body of a request, whose headers come in one piece, has arrived; other clients wait for ever."""
 
     def __init__(self) -> None:
         self._missing = 0
@@ -51,7 +51,9 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if not self._missing:
-            head, _, _ = data.partition(b"\r\n\r\n")
+            head, end, _ = data.partition(b"\r\n\r\n")
+            if not end:
+                return
             length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
             self._missing = len(head) + 4 + int(length)
         self._missing -= len(data)

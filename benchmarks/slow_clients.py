@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
+import socket
+import time
 from typing import Final
 
-import uvloop
-
 DRIP_SECONDS: Final = 1.0
+TURNS: Final = 250
+"""Moments in `DRIP_SECONDS`; at each, an equal part of the clients has its turn."""
 STARTS: Final = (
     b"",
     b"POST /classify/none HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Drip: ",
@@ -16,43 +18,72 @@ STARTS: Final = (
 """What each kind of client sends at once; then it sends a byte every `DRIP_SECONDS`."""
 
 
-def slow_clients(port: int, path: str, address: str, *, clients: int, seconds: float) -> int:
-    """Keep slow clients connected, and return how many connections the gateway has closed.
+def slow_clients(port: int, *, path: str, address: str, clients: int, seconds: float) -> int:
+    """Keep slow clients connected, and return how many connections the server has closed.
 
     Args:
-        port: Port of the gateway on this machine.
+        port: Port of the server on this machine.
         path: Path of the requests.
         address: Loopback address of the clients.
         clients: Number of clients; each connects again when its connection is closed.
         seconds: Time until they leave.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_slow_clients(port, path, address, clients, seconds))
+    starts = (start.replace(b"%s", path.encode()) for start in itertools.cycle(STARTS))
+    everyone = [_Client(port, address, next(starts)) for _ in range(clients)]
+    begin = time.monotonic()
+    for turn in range(round(seconds / DRIP_SECONDS * TURNS)):
+        time.sleep(max(0.0, begin + turn * DRIP_SECONDS / TURNS - time.monotonic()))
+        for client in everyone[turn % TURNS :: TURNS]:
+            client.take_turn()
+    for client in everyone:
+        client.leave()
+    return sum(client.closed for client in everyone)
 
 
-async def _slow_clients(port: int, path: str, address: str, clients: int, seconds: float) -> int:
-    closed = 0
+class _Client:
+    """A slow client, which connects at its first turn.
 
-    async def client(number: int) -> None:
-        nonlocal closed
-        start = STARTS[number % len(STARTS)].replace(b"%s", path.encode())
-        await asyncio.sleep(number / clients)  # not all at the same moment
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
-                writer.write(start)
-                while not reader.at_eof() and not writer.transport.is_closing():
-                    await asyncio.sleep(DRIP_SECONDS)
-                    if start:
-                        writer.write(b"x")
-                writer.transport.abort()
-            except OSError:
-                await asyncio.sleep(DRIP_SECONDS)
-            closed += 1
+    Attributes:
+        closed: Number of its connections that the server has closed.
+    """
 
-    tasks = [asyncio.create_task(client(number)) for number in range(clients)]
-    await asyncio.sleep(seconds)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    return closed
+    def __init__(self, port: int, address: str, start: bytes) -> None:
+        self.closed = 0
+        self._port = port
+        self._address = address
+        self._start = start
+        self._socket: socket.socket | None = None
+
+    def take_turn(self) -> None:
+        """Send a byte, or connect if the server has closed the connection."""
+        if self._socket is not None and self._is_closed(self._socket):
+            self.closed += 1
+            self.leave()
+        try:
+            if self._socket is None:
+                self._socket = socket.create_connection(
+                    ("127.0.0.1", self._port), timeout=DRIP_SECONDS, source_address=(self._address, 0)
+                )
+                self._socket.setblocking(False)
+                self._socket.send(self._start)
+            elif self._start:
+                self._socket.send(b"x")
+        except OSError:  # it is closed, or the server takes no more connections: the next turn connects again
+            pass
+
+    def leave(self) -> None:
+        """Close the connection."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    @staticmethod
+    def _is_closed(connection: socket.socket) -> bool:
+        try:
+            while connection.recv(65536):  # an answer may leave the connection open
+                pass
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
