@@ -75,6 +75,7 @@ class LimitedConnection(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._limits = limits
         self._head_bytes = 0  # of a request whose headers, or trailers, are incomplete
+        self._field_bytes = 0  # of the names and values among them
         self._waiting_since: float | None = None  # for the headers of a request
         self._unread_since: float | None = None  # when a client stopped to read
         self._half_closed = False
@@ -158,16 +159,15 @@ class LimitedConnection(HttpToolsProtocol):
         super().on_header(name, value)
         if len(self.headers) > MAX_HEADERS:
             raise errors.HeadersTooLargeError(f"a request may have {MAX_HEADERS} headers; got more")
-        if len(name) + len(value) > MAX_HEAD_BYTES:
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > MAX_HEAD_BYTES:
             raise errors.HeadersTooLargeError(_HEAD_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """Start to answer the request, or queue it."""
-        if sum(len(name) + len(value) for name, value in self.headers) > MAX_HEAD_BYTES:
-            raise errors.HeadersTooLargeError(_HEAD_TOO_LARGE)
         if len(self.pipeline) >= MAX_PIPELINED:
             raise errors.OverloadedError(f"a connection may have {MAX_PIPELINED} unanswered requests; got more")
-        self._head_bytes = 0
+        self._head_bytes = self._field_bytes = 0
         if refusal := self._refusal():
             self._is_refused = True
             self.transport.write(refusal)
@@ -189,10 +189,10 @@ class LimitedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Go on reading while the request is answered, because a client's leaving is seen by reading."""
-        self._head_bytes = 0
+        self._head_bytes = self._field_bytes = 0
         if self._is_refused:
             self._is_refused = False
-            self.on_response_complete()
+            self._wait()
             self._rest(self._limits.refusal_pace.rest())
             return
         if self._waiting_since is None:
@@ -205,8 +205,7 @@ class LimitedConnection(HttpToolsProtocol):
         """Wait for the next request."""
         super().on_response_complete()
         if not self._is_answering and not self.transport.is_closing():
-            self._waiting_since = time.monotonic()
-            self._limits.open.idle(self)
+            self._wait()
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer a client that has closed only its own direction of the connection.
@@ -239,6 +238,11 @@ class LimitedConnection(HttpToolsProtocol):
             self._task.cancel()
         # they refer to this connection, and together they would wait for the garbage collector
         self.cycle = self._answering = None  # type: ignore[assignment]
+
+    def _wait(self) -> None:
+        """Wait for the headers of the next request."""
+        self._waiting_since = time.monotonic()
+        self._limits.open.idle(self)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle

@@ -8,7 +8,7 @@ there is more to find out, such as whether a credential that is not known yet is
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextvars import copy_context
 from typing import Any, Final
 from uuid import uuid4
@@ -64,9 +64,13 @@ class EarlyRefusal:
             scope: ASGI's scope of a request with a body.
         """
         headers = scope["headers"]
-        if not 0 < declared_bytes(scope) <= CHEAP_BYTES or any(name in FOR_THE_APPLICATION for name, _ in headers):
+        names = dict(headers)
+        if not FOR_THE_APPLICATION.isdisjoint(names) or not 0 < declared_bytes(scope) <= CHEAP_BYTES:
             return None
-        caller = self._access.recognise(credentials_in(headers), self._address(scope))
+        address, *_ = scope["client"] or ("",)
+        if b"x-forwarded-for" in names:
+            address = self._client_of_proxy(address, headers)
+        caller = self._access.recognise(credentials_in(headers), address)
         if caller is None or self._access.is_limited(caller):
             return None
         try:
@@ -75,13 +79,13 @@ class EarlyRefusal:
             return copy_context().run(self._refuse, scope, caller, error)
         return None
 
-    def _address(self, scope: Scope) -> str:
-        address, *_ = scope["client"] or ("",)
-        forwarded = b", ".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        if not forwarded or address not in self._proxies:
-            return str(address)
+    def _client_of_proxy(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Return the client that a trusted proxy names; the address itself, if it is none of a trusted proxy."""
+        if address not in self._proxies:
+            return address
+        forwarded = b", ".join(value for name, value in headers if name == b"x-forwarded-for")
         client, _ = self._proxies.get_trusted_client_address(forwarded.decode("latin-1"))
-        return client or str(address)
+        return client or address
 
     def _refuse(self, scope: Scope, caller: Caller, error: OverloadedError) -> bytes:
         exchange = exchange_of(scope)

@@ -75,10 +75,11 @@ class _Queues(Generic[Connection]):
         self._by_address.setdefault(connection.address, {})[connection] = None
 
     def discard(self, connection: Connection) -> None:
-        queue = self._by_address.get(connection.address, {})
-        queue.pop(connection, None)
-        if not queue:
-            self._by_address.pop(connection.address, None)
+        queue = self._by_address.get(connection.address)
+        if queue is not None and connection in queue:
+            del queue[connection]
+            if not queue:
+                del self._by_address[connection.address]
 
     def first(self, numbers: Counter[str]) -> Connection | None:
         """Return the first connection of the address with the highest number."""
