@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 TICKS_PER_SECOND: Final = 10
 """Calls of `on_tick` per second, by uvicorn."""
 CHECKED_AT_ONCE: Final = 10
-"""Connections that are checked before the event loop looks after requests again."""
+"""Connections that are checked between two pauses, at least."""
+PARTS: Final = 10
+"""Parts of the checks of a tick; between them, threads that compute get the processor."""
+PAUSE_SECONDS: Final = 0.005
 
 
 class GatewayServer(uvicorn.Server):
@@ -89,10 +92,12 @@ class GatewayServer(uvicorn.Server):
             self._unchecked = list(self.server_state.connections)
             self._part = math.ceil(len(self._unchecked) / TICKS_PER_SECOND)
         part, self._unchecked = self._unchecked[: self._part], self._unchecked[self._part :]
-        for number, connection in enumerate(part):
-            if number % CHECKED_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            connection.check()
+        size = max(CHECKED_AT_ONCE, math.ceil(len(part) / PARTS))
+        for begin in range(0, len(part), size):
+            if begin:
+                await asyncio.sleep(PAUSE_SECONDS)
+            for connection in part[begin : begin + size]:
+                connection.check()
 
     def _drain(self) -> None:
         self._limits.is_draining = True

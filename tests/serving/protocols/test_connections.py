@@ -16,6 +16,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 
 from serving.protocols import connections
+from serving.protocols import server as server_module
 from serving.protocols.connections import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -657,7 +658,9 @@ def test_a_reload_that_fails_does_not_end_the_server(caplog: pytest.LogCaptureFi
     assert "the new settings cannot be taken" in caplog.text
 
 
-def test_connections_are_checked_in_ten_parts_a_second() -> None:
+def test_connections_are_checked_in_ten_parts_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "PAUSE_SECONDS", 0.0)
+
     class Checked:
         checks = 0
 
