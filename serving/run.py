@@ -35,7 +35,8 @@ REFUSALS_PER_CORE = 250
 """Refusals a second: they take a twentieth of the processor time, 0.2 ms each."""
 PARTIAL_COLLECTIONS = 100
 """Collections of young garbage before a full collection, which stops all threads for 0.04 s if 1,000 clients are
-connected, and finds nothing: neither requests, nor connections, nor models leave cycles."""
+connected, and finds nothing: requests and connections over HTTP and models leave no cycles, and what gRPC's library
+leaves is found while it is young."""
 
 log = logging.getLogger(__name__)
 
