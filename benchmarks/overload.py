@@ -94,7 +94,7 @@ def main(
     repository: Annotated[Path | None, typer.Option(help="Repository in which the model is published already.")] = None,
     times: Annotated[str, typer.Option(help="Loads as multiples of the capacity, comma-separated.")] = "1,1.5,3",
     deadline: Annotated[float, typer.Option(min=0.01, help="Short deadline of clients, in seconds.")] = 0.3,
-    seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of a load.")] = 4,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of each load of --times.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; medians of the loads, and ratios of their sums.")] = 6,
     slow: Annotated[int, typer.Option(min=0, help="Number of slow clients; 0 for no such measurement.")] = 1000,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to this file, as JSON.")] = None,
